@@ -1,0 +1,78 @@
+"""A file somewhere else: what sources make and the transfer eats."""
+
+import re
+from typing import Self
+
+import msgspec
+
+from engine.digest import Digest
+from engine.errors import PathError
+
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
+_MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 4096
+
+
+class RemoteName(str):
+    """A relative POSIX path that stays inside whatever folder it is joined to.
+
+    Judged by both POSIX and Windows rules on every platform, because a folder may be shared.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises PathError for anything that could leave a folder or deceive a terminal."""
+        parts = text.split("/")
+        fault = (
+            "it is empty or too long" if not 0 < len(text.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
+            else "a backslash or drive letter is in it" if "\\" in text or re.match(r"^[A-Za-z]:", text)
+            else "a part of it is empty, '.' or '..'" if any(p in ("", ".", "..") for p in parts)
+            else "a control or direction character is in it" if any(_is_deceptive(c) for c in text)
+            else "a part of it is too long" if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
+            else "Windows reserves a part of it" if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
+            else None
+        )
+        if fault:
+            raise PathError(f"Refusing the remote file name {text[:120]!r}: {fault}.")
+        return cls(text)
+
+
+def _is_deceptive(char: str) -> bool:
+    """Control characters, lone surrogates, and the bidirectional overrides of Unicode (UAX #9)."""
+    code = ord(char)
+    return code < 32 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or (
+        code in (0x200E, 0x200F) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    )
+
+
+class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file to fetch. What is None is learned from the first answer."""
+
+    name: RemoteName
+    """Relative path under which it is kept."""
+    url: str
+    """Where it is asked for first; signed addresses that this leads to are never stored."""
+    size: int | None = None
+    digest: Digest | None = None
+    revision: str | None = None
+    """Commit or tag that the source resolved, for the receipt."""
+    model: str = ""
+    """What the user calls the model it belongs to."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells one version of a file from another: total size and validators (RFC 9110 §8.8)."""
+
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def strong_etag(self) -> str | None:
+        """The ETag, where it is a strong validator and so may go into If-Match."""
+        return self.etag if self.etag and self.etag.startswith('"') else None
+
+    @property
+    def has_validator(self) -> bool:
+        return bool(self.etag or self.last_modified)

@@ -1,0 +1,1 @@
+"""Given out again: read-only views of a folder of models over HTTP."""

@@ -1,0 +1,52 @@
+"""How a pull is to be done: one frozen value, handed down whole, so no one passes twelve arguments on."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+MIB = 1 << 20
+DEFAULT_SEGMENT = 8 * MIB
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a user may turn, with its default. Sent to workers as it is, so no secrets live here."""
+
+    connections: int | None = None
+    """Most lanes at once for one origin; None lets the engine choose."""
+    processes: int | None = None
+    """Worker processes; 0 means threads of the calling process only, None lets the engine choose."""
+    segment_size: int = DEFAULT_SEGMENT
+    limit_rate: int | None = None
+    """Bytes a second over all lanes; None is unlimited."""
+    retries: int = 3
+    """Further attempts after a failure; counted anew once the file got further than ever before."""
+    retry_delay_s: float = 1.0
+    """First backoff; doubles each time, with jitter, up to 60 s."""
+    stall_timeout_s: float = 10.0
+    """Without a byte for so long, a lane is replaced; three times that before its first byte."""
+    connect_timeout_s: float = 10.0
+    chunk_size: int = 4 * MIB
+    """Upper bound of one read or hash step, in bytes."""
+    hash: str | None = "sha256"
+    """None: trust the transport, compute no digest."""
+    allocate: str = "sparse"
+    """"sparse" (ftruncate) or "full" (posix_fallocate)."""
+    repair: bool = False
+    """On a wrong digest, fetch every segment once more instead of a sample."""
+    force: bool = False
+    """Start at zero even where something is held."""
+    cacert: str | None = None
+    insecure: bool = False
+    proxy: str | None = None
+    progress_interval_s: float = 0.5
+    allow_private_redirects: bool = False
+
+
+def home() -> Path:
+    """The store's root: `JARVIS_HOME`, else the platform's data folder."""
+    if text := os.environ.get("JARVIS_HOME"):
+        return Path(text).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("jarvis", appauthor=False)

@@ -1,0 +1,1 @@
+"""What exists: a source turns a model path into remote files."""

@@ -1,0 +1,1 @@
+"""At rest: layout, part file and journal, receipts."""

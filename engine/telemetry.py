@@ -1,0 +1,92 @@
+"""Logging: structlog events over the standard library's loggers named `engine.*`.
+
+Nothing is configured on import; a program that calls `logging.basicConfig(level=DEBUG)` sees
+requests, retries and waits. Secrets do not get here: URLs lose their query and user part.
+structlog costs a tenth of a second to import, so it is loaded with the first event that
+somebody listens to.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def redact(url: str) -> str:
+    """The URL without user, password, query and fragment; safe for logs, errors and journals."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "<unreadable URL>"
+    host = f"[{host}]" if ":" in host else host
+    query = "?…" if parts.query else ""
+    return f"{parts.scheme}://{host}{port}{parts.path}{query}"
+
+
+class Log:
+    """Events of one module: `log.info("segment.written", index=7)`."""
+
+    def __init__(self, name: str) -> None:
+        self._stdlib = logging.getLogger(name)
+        self._bound: Any = None
+
+    def debug(self, event: str, **fields: object) -> None:
+        self._emit(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        self._emit(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._emit(logging.WARNING, event, fields)
+
+    def _emit(self, level: int, event: str, fields: dict[str, object]) -> None:
+        # Without a handler the standard library would print warnings to stderr by itself.
+        if not self._stdlib.isEnabledFor(level) or not self._stdlib.hasHandlers():
+            return
+        if self._bound is None:
+            self._bound = _bind(self._stdlib)
+        self._bound.log(level, event, **fields)
+
+
+def _bind(logger: logging.Logger) -> Any:
+    import structlog
+
+    return structlog.wrap_logger(
+        logger,
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.stdlib.add_log_level,
+            _keep_fields,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def _keep_fields(_logger: Any, _method: str, event: dict[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    """As text for whoever formats the standard way, and as fields for the JSON file."""
+    shown = " ".join(
+        f"{key}={value}" for key, value in event.items() if key not in ("event", "timestamp", "level")
+    )
+    return (f"{event['event']} {shown}".rstrip(),), {"extra": {"fields": event}}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: timestamp, level, logger, event and the event's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import json
+
+        fields: dict[str, Any] = getattr(record, "fields", None) or {"event": record.getMessage()}
+        return json.dumps({**fields, "logger": record.name, "pid": record.process}, default=str)
+
+
+def log_to_file(path: Path) -> logging.Handler:
+    """Write all events of the engine, debug and up, to path as JSON lines; the caller closes the handler."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger("engine")
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    return handler

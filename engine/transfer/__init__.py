@@ -1,0 +1,1 @@
+"""In motion: plan, lanes, hosts, coordinator, frontier."""

@@ -1,0 +1,1 @@
+"""On the wire: addresses, pools, redirects, credentials, ranges, retry rules."""

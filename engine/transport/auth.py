@@ -1,0 +1,84 @@
+"""Credentials: which headers belong to which origin, and to nobody else.
+
+Tokens found in the environment or in the Hub's own file go to the Hub's origins only; a token or
+header that the user typed goes to the origin of what they typed. A redirect to another origin
+(scheme, host or port) carries none of them (RFC 9110 §15.4, and CVE-2018-18074's lesson).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import msgspec
+
+HUB = "https://huggingface.co"
+_HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
+_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of a URL, the port always written: "https://hf.co:443"."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme.lower()}://{host}:{parts.port or {'https': 443}.get(parts.scheme.lower(), 80)}"
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Secret headers by origin. Never logged, never stored; sent to workers through their pipe."""
+
+    by_origin: dict[str, dict[str, str]] = {}
+
+    def for_url(self, url: str) -> dict[str, str]:
+        """The headers that a request to this URL may carry."""
+        return dict(self.by_origin.get(origin_of(url), {}))
+
+    def with_headers(self, url: str, headers: Mapping[str, str]) -> Self:
+        """A copy in which the origin of url also gets these headers."""
+        origin = origin_of(url)
+        return type(self)({**self.by_origin, origin: {**self.by_origin.get(origin, {}), **headers}})
+
+    def with_token(self, url: str, token: str) -> Self:
+        """A copy in which the origin of url gets this bearer token."""
+        return self.with_headers(url, {"Authorization": f"Bearer {token}"})
+
+    def __repr__(self) -> str:
+        return f"Credentials({sorted(self.by_origin)})"
+
+
+def hub_endpoint(environ: Mapping[str, str] = os.environ) -> str:
+    """`HF_ENDPOINT`, else the Hub; without a trailing slash."""
+    return (environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+
+
+def hub_origins(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """Origins that a Hub token may be sent to."""
+    return frozenset(origin_of(url) for url in (*_HUB_ORIGINS, hub_endpoint(environ)))
+
+
+def hub_token(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The user's Hub token: environment, else the file that the Hub's own tools write; None without one."""
+    for name in _TOKEN_VARIABLES:
+        if token := environ.get(name, "").strip():
+            return token
+    return _token_in_file(environ)
+
+
+def _token_in_file(environ: Mapping[str, str]) -> str | None:
+    cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = environ.get("HF_HOME") or f"{cache}/huggingface"
+    path = Path(environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def hub_credentials(token: str | None, environ: Mapping[str, str] = os.environ) -> Credentials:
+    """The token, else the one found in the environment, for the Hub's origins."""
+    token = token or hub_token(environ)
+    if not token:
+        return Credentials()
+    return Credentials({origin: {"Authorization": f"Bearer {token}"} for origin in hub_origins(environ)})
