@@ -1,0 +1,77 @@
+"""The application: one store, a view for each protocol over it, and what holds for all of them."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from engine.server.catalogue import Catalogue
+from engine.server.digests import Digests
+from engine.server.hub import HubView
+from engine.telemetry import Log
+
+_log = Log("engine.server")
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+ANY_HOST: Final = frozenset({"*"})
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
+_MAX_BODY_BYTES = 1 << 20
+
+
+def make_app(root: Path, *, allow_hosts: frozenset[str] | None = None) -> web.Application:
+    """An application that hands out the models under root. Raises UsageError when root is no folder.
+
+    Requests must name one of allow_hosts in their Host header, at any port: by default the loopback names, so
+    that a web page whose own name is made to lead here (DNS rebinding) reads nothing. ANY_HOST lifts that.
+    """
+    allowed = frozenset(name.lower() for name in (LOOPBACK_HOSTS if allow_hosts is None else allow_hosts))
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            answer = _host_refusal(request, allowed) or await handler(request)
+        except (ConnectionError, asyncio.CancelledError):
+            _log.info("request.aborted", method=request.method, path=request.path, client=request.remote)
+            raise
+        _log.info(
+            "request.answered",
+            method=request.method,
+            path=request.path,
+            status=answer.status,
+            range=request.headers.get("Range", ""),
+            client=request.remote,
+        )
+        return answer
+
+    catalogue, digests = Catalogue(root), Digests()
+    app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY_BYTES)
+    app.router.add_route("*", "/{path:.*}", HubView(catalogue, digests).handle)
+    app.on_response_prepare.append(_harden)
+
+    async def close(_app: web.Application) -> None:
+        digests.close()
+
+    app.on_shutdown.append(close)
+    return app
+
+
+async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
+    """No browser is to take a model's file for a page of ours."""
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Server"] = "jarvis"
+
+
+def _host_refusal(request: web.Request, allowed: frozenset[str]) -> web.Response | None:
+    """The answer to a request that does not say, or says wrongly, whom it asks (RFC 9112 §3.2)."""
+    hosts = request.headers.getall("Host", [])
+    match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+    if not match:
+        return web.json_response({"error": "There must be one valid Host header."}, status=400)
+    if "*" in allowed or match.group(1).lower() in allowed:
+        return None
+    return web.json_response(
+        {"error": "This server does not answer to that host name. Ask for it by its address."}, status=403
+    )

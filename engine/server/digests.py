@@ -1,0 +1,109 @@
+"""Digests of files being served: computed once, on threads, shared by all who ask.
+
+Like the Hub, large files and weights are named by their SHA-256, as Git LFS would store them, and all others
+by the SHA-1 that Git gives their content. A repository made with Git LFS has a list of patterns for that;
+a plain folder has none, so the rule here is: 10 MiB and more, or a suffix that the Hub tracks by default.
+"""
+
+import hashlib
+import os
+import re
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from engine.digest import start_hash
+from engine.server.catalogue import Entry, Stamp, Unsettled
+
+_LARGE_BYTES = 10 << 20
+_BLOCK_BYTES = 1 << 20
+_HELD = 200_000
+"""Digests remembered; about 60 MB."""
+_WEIGHTS = re.compile(
+    r"(?i).*\.(?:7z|arrow|bin|bz2|ckpt|ftz|ggml|gguf|gz|h5|joblib|mlmodel|model|msgpack|np[yz]|onnx|ot|parquet"
+    r"|pb|pickle|pkl|pth?|rar|safetensors|tar|tflite|tgz|wasm|xz|zip|zst)"
+)
+
+
+class Closed(Exception):
+    """The server ends; what was being hashed is given up."""
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What the server says of a file's content."""
+
+    oid: str
+    """SHA-1 as Git would name what is in its tree: the content, or the pointer that LFS puts in its place."""
+    sha256: str | None = None
+    """Of the content; only for files that go by LFS."""
+    pointer_bytes: int = 0
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.sha256 or self.oid}"'
+
+
+def is_large(entry: Entry) -> bool:
+    """Whether the file goes by SHA-256, as if it were in Git LFS."""
+    return entry.size >= _LARGE_BYTES or _WEIGHTS.fullmatch(entry.name) is not None
+
+
+class Digests:
+    """A cache with its own threads; `close` ends them. Nothing is read before somebody asks."""
+
+    def __init__(self) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        # Two pools, so that a small file never waits behind hundreds of gigabytes.
+        self._slow = ThreadPoolExecutor(min(4, cores), "hash-large")
+        self._quick = ThreadPoolExecutor(2, "hash-small")
+        self._lock = threading.Lock()
+        self._held: OrderedDict[tuple[str, Stamp], Future[Published]] = OrderedDict()
+        self._closing = threading.Event()
+
+    def of(self, entry: Entry) -> Future[Published]:
+        """The digests of entry's content; fails with Unsettled when it changes, OSError, or Closed."""
+        key = (entry.path, entry.stamp)
+        with self._lock:
+            future = self._held.get(key)
+            if future is None or _has_failed(future):
+                pool = self._slow if entry.size >= _LARGE_BYTES else self._quick
+                future = self._held[key] = pool.submit(self._compute, entry)
+            self._held.move_to_end(key)
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
+        return future
+
+    def close(self) -> None:
+        """Give up what is not finished, and wait for the threads: a block's time, not a file's."""
+        self._closing.set()
+        for pool in (self._slow, self._quick):
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _compute(self, entry: Entry) -> Published:
+        if not is_large(entry):
+            return Published(self._hash(entry, "git-sha1"))
+        sha256 = self._hash(entry, "sha256")
+        # The pointer file's text: Git LFS specification, "The Pointer".
+        pointer = (
+            f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {entry.size}\n".encode()
+        )
+        oid = hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
+        return Published(oid, sha256, len(pointer))
+
+    def _hash(self, entry: Entry, algorithm: str) -> str:
+        hasher = start_hash(algorithm, entry.size)
+        block = memoryview(bytearray(min(_BLOCK_BYTES, entry.size + 1)))
+        with entry.open() as file:
+            while count := file.readinto(block):  # type: ignore[attr-defined]  # BinaryIO of typeshed lacks what every raw file has
+                hasher.update(block[:count])
+                if self._closing.is_set():
+                    raise Closed
+            if not entry.is_in(file):
+                raise Unsettled(f"{entry.name} changed while it was read")
+        return hasher.hexdigest()
+
+
+def _has_failed(future: "Future[Published]") -> bool:
+    return future.done() and (future.cancelled() or future.exception() is not None)

@@ -1,0 +1,51 @@
+"""A file's bytes onto the wire, by sendfile: the kernel copies, Python only waits."""
+
+import asyncio
+from typing import BinaryIO
+
+from aiohttp import web
+
+from engine.server.catalogue import Entry
+from engine.server.conditions import format_content_range, judge
+from engine.telemetry import Log
+
+_log = Log("engine.server.sending")
+
+
+async def send_file(
+    request: web.Request, entry: Entry, file: BinaryIO, headers: dict[str, str]
+) -> web.StreamResponse:
+    """Answer a GET or HEAD for file, as its conditions and range ask; headers must hold its ETag.
+
+    A file that turns out shorter than it was ends the connection, so that the client sees a cut body.
+    """
+    verdict = judge(request.method, _joined(request), headers["ETag"], entry.size)
+    response = web.StreamResponse(status=verdict.status, headers=headers)
+    response.headers["Accept-Ranges"] = "bytes"
+    if verdict.status in (206, 416):
+        response.headers["Content-Range"] = format_content_range(verdict.span, entry.size)
+    if verdict.status != 304:
+        response.content_length = len(verdict.span)
+        response.content_type = "application/octet-stream"
+    await response.prepare(request)
+    if request.method == "GET" and verdict.span:
+        await _send_span(request, file, verdict.span.start, len(verdict.span))
+    await response.write_eof()
+    return response
+
+
+async def _send_span(request: web.Request, file: BinaryIO, offset: int, count: int) -> None:
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        raise ConnectionResetError("The client has gone.")
+    sent = await asyncio.get_running_loop().sendfile(transport, file, offset, count)
+    if sent != count:
+        _log.warning("file.truncated", path=request.path, missing_bytes=count - sent)
+        transport.abort()
+        raise ConnectionResetError("The file is shorter than it was.")
+
+
+def _joined(request: web.Request) -> dict[str, str]:
+    """The conditional headers, each as one field (RFC 9110 §5.3)."""
+    names = ("If-Match", "If-None-Match", "If-Range", "Range")
+    return {name: ", ".join(request.headers.getall(name)) for name in names if name in request.headers}
