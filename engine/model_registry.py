@@ -1,0 +1,301 @@
+"""Model paths: what a user may type for a model, parsed once, at the door. Pure: no network, no files.
+
+    mistral                      a shortcut               hf.co/ns/repo[:tag][@revision]  Hugging Face
+    ns/repo[:tag][@revision]     Hugging Face             host[:port]/ns/…/model[:tag]    a custom registry
+    llama3[:8b]  ollama/ns/name  the Ollama registry      https://host/…/file             that very file
+
+A tag on Hugging Face is a quantization (any case), a .gguf file's name, or else a revision; elsewhere it
+is the registry's own tag. `@` pins a revision or, outside Hugging Face, a digest, and wins over the tag.
+"""
+
+import re
+from typing import ClassVar
+from urllib.parse import quote, unquote, urlsplit
+
+import msgspec
+
+from engine.digest import Digest
+from engine.model_path import (
+    HUB_REGISTRY,
+    OLLAMA_REGISTRY,
+    QUANTIZATION,
+    ModelPath,
+    default_scheme,
+    parse_host,
+    path_fault,
+    with_quantization,
+)
+from engine.remote_file import RemoteName
+
+__all__ = ["KnownModel", "ModelPath", "ModelRegistry", "get_download_url"]
+
+DEFAULT_QUANTIZATION = "Q4_K_M"
+VARIANTS = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q6_K", "Q8_0")
+"""The quantizations that almost every GGUF repository has, the default first."""
+
+ALIASES = {
+    "hf": HUB_REGISTRY,
+    "hf.co": HUB_REGISTRY,
+    "huggingface": HUB_REGISTRY,
+    "huggingface.co": HUB_REGISTRY,
+    "www.huggingface.co": HUB_REGISTRY,
+    "ollama": OLLAMA_REGISTRY,
+    "ollama.ai": OLLAMA_REGISTRY,
+    "ollama.com": OLLAMA_REGISTRY,
+    "www.ollama.com": OLLAMA_REGISTRY,
+    "registry.ollama.ai": OLLAMA_REGISTRY,
+}
+
+
+_MAX_TEXT = 4096
+_URL_SAFE = "/?%:@!$&'()*+,;=~"
+_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./+-]{0,253}[A-Za-z0-9_+-])?", re.ASCII)
+_OCI_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_FILE_EXTENSION = re.compile(r".\.(?:[A-Za-z][A-Za-z0-9]{0,11}|7z)$", re.ASCII)
+_MODEL_IN_URL = re.compile(
+    r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<more>(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@(?:sha256:)?[A-Za-z0-9_][A-Za-z0-9._-]*)?)",
+    re.ASCII,
+)
+_HUB_VIEWS = ("resolve", "blob", "tree")
+
+
+class KnownModel(msgspec.Struct, frozen=True):
+    """What a shortcut stands for; without a filename, the repository and its default quantization."""
+
+    namespace: str
+    repository: str
+    filename: str | None = None
+    tag: str = "main"
+
+
+class ModelRegistry:
+    """The door for model paths, and the shortcuts of this process."""
+
+    _known: ClassVar[dict[str, KnownModel]] = {
+        "mistral": KnownModel("second-state", "Mistral-Nemo-Instruct-2407-GGUF"),
+        "qwen": KnownModel("bartowski", "Qwen2.5-7B-Instruct-GGUF"),
+        "deepseek": KnownModel("bartowski", "DeepSeek-R1-Distill-Qwen-7B-GGUF"),
+        "llama": KnownModel("bartowski", "Meta-Llama-3.1-8B-Instruct-GGUF"),
+    }
+
+    @classmethod
+    def parse(cls, text: str) -> ModelPath:
+        """Raises PathError, and nothing else, for text that cannot be a model path."""
+        text = text.strip()
+        if not text or len(text) > _MAX_TEXT or not text.isprintable():
+            raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")
+        scheme, colon, rest = text.partition("://")
+        if colon and scheme.lower() not in ("http", "https"):
+            raise path_fault(text, "the schemes are http and https")
+        scheme = "http" if scheme.lower() == "http" else "https"
+        path = _parse_url(scheme, rest, text) if colon else _parse_name(text, cls._known)
+        if len(path.canonical) > _MAX_TEXT:
+            raise path_fault(text, "it is too long once it is percent-encoded")
+        return path
+
+    @classmethod
+    def add_known_model(
+        cls, shortcut: str, namespace: str, repository: str, filename: str, tag: str = "main"
+    ) -> None:
+        """Make shortcut stand for a file on Hugging Face, in this process. Raises PathError."""
+        if not _PART.fullmatch(shortcut):
+            raise path_fault(shortcut, "a shortcut is letters, digits, dots, dashes and underscores")
+        _hub_file(f"{namespace}/{repository}", tag, filename)
+        cls._known = {**cls._known, shortcut: KnownModel(namespace, repository, filename, tag)}
+
+    @classmethod
+    def known_models(cls) -> dict[str, KnownModel]:
+        """A copy of all shortcuts."""
+        return dict(cls._known)
+
+    @classmethod
+    def get_variants(cls, text: str) -> list[str]:
+        """The model's URLs for each of VARIANTS, by naming convention: nobody is asked whether they exist."""
+        return [get_download_url(text, quantization) for quantization in VARIANTS]
+
+
+def get_download_url(text: str, quantization: str | None = None) -> str:
+    """The URL of a model's file, by naming convention, without asking anybody. Raises PathError.
+
+    The file of a known model, or of a path that names one, has its quantization swapped for the one asked.
+    """
+    path = ModelRegistry.parse(text)
+    if quantization is not None and not _OCI_TAG.fullmatch(quantization):
+        raise path_fault(quantization, "a quantization is a word such as Q4_K_M")
+    if path.registry == OLLAMA_REGISTRY and path.url is None:
+        if quantization:
+            raise path_fault(text, "on the Ollama registry the quantization is part of the tag")
+        return path.manifest_url
+    filename = path.filename or path.tag_file
+    if path.url is not None and not quantization:
+        return path.url
+    if filename is None:
+        name = re.sub(r"(?i)[-_.]gguf$", "", path.repository)
+        return path.full_url(
+            f"{name}-{(quantization or path.quantization or DEFAULT_QUANTIZATION).upper()}.gguf"
+        )
+    return path.full_url(with_quantization(filename, quantization) if quantization else filename)
+
+
+def _parse_name(text: str, known: dict[str, KnownModel]) -> ModelPath:
+    body, at, pin = text.partition("@")
+    first, slash, rest = body.partition("/")
+    if at and not pin:
+        raise path_fault(text, "nothing follows the @")
+    if not slash:
+        return _parse_bare(text, body, pin or None, known)
+    registry = HUB_REGISTRY
+    if first.lower() in ALIASES or any(c in first for c in ".:[") or first.lower() == "localhost":
+        registry, body = _registry(first, text), rest
+    name, colon, tag = body.partition(":")
+    parts = name.split("/")
+    if colon and not tag:
+        raise path_fault(text, "nothing follows the colon")
+    if _is_hub_view(parts):
+        return _parse_url(default_scheme(registry), f"{registry}/{body}{at}{pin}", text)
+    return _model(text, registry, parts, tag or None, pin or None)
+
+
+def _parse_bare(text: str, body: str, pin: str | None, known: dict[str, KnownModel]) -> ModelPath:
+    """A name without a slash: a shortcut, else the Ollama library's."""
+    name, colon, tag = body.partition(":")
+    if colon and not tag:
+        raise path_fault(text, "nothing follows the colon")
+    model = known.get(name)
+    if name.lower() in ALIASES:
+        raise path_fault(text, "it names a registry, but no model")
+    if model is None:
+        return _model(text, OLLAMA_REGISTRY, [name], tag or None, pin)
+    path = _model(text, HUB_REGISTRY, [model.namespace, model.repository], tag or None, pin)
+    if model.filename is None or path.tag_file:
+        return path
+    filename = with_quantization(model.filename, path.quantization) if path.quantization else model.filename
+    explicit = pin or (tag if tag and not path.quantization else None)
+    return _hub_file(path.model_id, explicit or model.tag, filename)
+
+
+def _model(text: str, registry: str, parts: list[str], tag: str | None, pin: str | None) -> ModelPath:
+    """Check the parts by the registry's own rules, and fill in its defaults."""
+    if registry == OLLAMA_REGISTRY and len(parts) == 1:
+        parts = ["library", *parts]
+    if registry in (HUB_REGISTRY, OLLAMA_REGISTRY) and len(parts) > 2:
+        raise path_fault(
+            text, "it has too many parts; a file is named as namespace/repository:file.gguf or by its URL"
+        )
+    if not all(_PART.fullmatch(part) and ".." not in part for part in parts):
+        raise path_fault(text, "a name's parts are letters, digits, dots, dashes and underscores")
+    if registry == HUB_REGISTRY and parts[0].lower() in ("datasets", "spaces", "api"):
+        raise path_fault(text, "data sets and spaces are no models")
+    RemoteName.parse("/".join(parts))
+    if registry == OLLAMA_REGISTRY:
+        tag = tag or "latest"
+    elif tag is not None:
+        tag = _hub_tag(text, tag) if registry == HUB_REGISTRY else _tag(text, tag)
+    elif registry == HUB_REGISTRY:
+        tag = "main"
+    if registry == OLLAMA_REGISTRY and not _OCI_TAG.fullmatch(tag or ""):
+        raise path_fault(text, "a tag is at most 128 letters, digits, dots, dashes and underscores")
+    return ModelPath(
+        registry, "/".join(parts[:-1]), parts[-1], tag, default_scheme(registry), _pin(text, registry, pin)
+    )
+
+
+def _pin(text: str, registry: str, pin: str | None) -> str | None:
+    if pin is None:
+        return None
+    if registry != HUB_REGISTRY and pin.startswith("sha256:"):
+        return str(Digest.parse(pin))
+    if registry == OLLAMA_REGISTRY:
+        raise path_fault(text, "the Ollama registry is pinned by @sha256:<64 hexadecimal digits>")
+    return _revision(text, pin)
+
+
+def _hub_tag(text: str, tag: str) -> str:
+    return tag.upper() if QUANTIZATION.fullmatch(tag) else _tag(text, tag)
+
+
+def _tag(text: str, tag: str) -> str:
+    return str(RemoteName.parse(tag)) if tag.lower().endswith(".gguf") else _revision(text, tag)
+
+
+def _revision(text: str, revision: str) -> str:
+    """By git-check-ref-format, narrowed to what the Hub lets a branch or tag be called."""
+    if not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision or "/." in revision:
+        raise path_fault(text, f"{revision[:60]!r} is no revision, tag, quantization or .gguf file")
+    return revision
+
+
+def _parse_url(scheme: str, rest: str, text: str) -> ModelPath:
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+    except ValueError as exc:
+        raise path_fault(text, "the URL's host is malformed") from exc
+    if "@" in parts.netloc:
+        raise path_fault(text, "a user or password in a URL is refused, use --header or --token")
+    if "\\" in rest:
+        raise path_fault(text, "a backslash is in the URL")
+    host, path = parse_host(parts.netloc, text), parts.path.strip("/")
+    registry = _registry(parts.netloc, text)
+    if registry in (HUB_REGISTRY, OLLAMA_REGISTRY):
+        model = _hub_page(path, text) if registry == HUB_REGISTRY else None
+        if model is None and re.split("[:@]", path)[0].count("/") < 2:
+            model = _parse_name(f"{registry}/{path}", {})
+        if model is not None:
+            return model
+    elif not parts.query and _is_model_in_url(path.split("/")):
+        model = _parse_name(f"{host}/{path}", {})
+        return msgspec.structs.replace(model, scheme=scheme)
+    query = "?" + quote(parts.query, safe=_URL_SAFE) if parts.query else ""
+    url = f"{scheme}://{host}{quote(parts.path or '/', safe=_URL_SAFE)}{query}"
+    return ModelPath(host, "", "", None, scheme, None, unquote(parts.path.rpartition("/")[2]) or None, url)
+
+
+def _is_hub_view(parts: list[str]) -> bool:
+    return len(parts) > 3 and any(view in parts[1:3] for view in _HUB_VIEWS)
+
+
+def _is_model_in_url(parts: list[str]) -> bool:
+    """Whether a URL's path is a custom registry's model: ns/repo alone, or deeper if a tag or pin says so."""
+    last = _MODEL_IN_URL.fullmatch(parts[-1])
+    if (
+        len(parts) < 2
+        or not last
+        or last["name"] == "sha256"
+        or _is_hub_view(parts)
+        or not all(_PART.fullmatch(p) for p in parts[:-1])
+    ):
+        return False
+    return not _FILE_EXTENSION.search(last["name"]) and (len(parts) == 2 or bool(last["more"]))
+
+
+def _hub_page(path: str, text: str) -> ModelPath | None:
+    """A Hub URL of a file (resolve, or blob as the web page has it) or of a tree; None for all others."""
+    parts = [unquote(part) for part in path.split("/")]
+    at = next((i for i in (2, 1) if len(parts) > i + 1 and parts[i] in _HUB_VIEWS), None)
+    if at is None or parts[0] in ("datasets", "spaces", "api"):
+        return None
+    # The Hub itself takes refs/pr/1 and refs/convert/parquet in a URL with their slashes.
+    end = at + 4 if parts[at + 1] == "refs" and parts[at + 2 : at + 3] in (["pr"], ["convert"]) else at + 2
+    repo, revision, inside = "/".join(parts[:at]), "/".join(parts[at + 1 : end]), "/".join(parts[end:])
+    if parts[at] == "tree" and inside:
+        raise path_fault(text, f"it is a folder's page; pull the model with --include '{inside}/*'")
+    if parts[at] != "tree" and not inside:
+        raise path_fault(text, "no file is in it")
+    return _hub_file(repo, revision, inside or None)
+
+
+def _hub_file(repo: str, revision: str, filename: str | None) -> ModelPath:
+    """A file, or everything, of a Hub repository at a revision, whatever that looks like."""
+    text = f"{repo}@{revision}"
+    path = _model(text, HUB_REGISTRY, repo.split("/"), None, None)
+    revision = _revision(text, revision)
+    name = None if filename is None else str(RemoteName.parse(filename))
+    if QUANTIZATION.fullmatch(revision) or revision.lower().endswith(".gguf"):
+        return msgspec.structs.replace(path, pin=revision, filename=name)
+    return msgspec.structs.replace(path, tag=revision, filename=name)
+
+
+def _registry(text: str, whole: str) -> str:
+    host = parse_host(text, whole)
+    return ALIASES.get(host.removesuffix(":443"), host)

@@ -1,0 +1,146 @@
+"""Final statuses as typed errors: what happened, to what, and what the user can do about it. Pure.
+
+The Hub's `X-Error-Code` decides before the status does, because the Hub answers 401 both for a bad
+token and, to hide that they exist, for private repositories (its own client reads it the same way).
+"""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
+from engine.telemetry import redact
+
+_TOKEN_ADVICE = "set a token with --token or in HF_TOKEN"  # noqa: S105 - advice, not a password
+_API = re.compile(
+    r"^(?P<prefix>.*?)/api/models/(?P<repo>[^/]+(?:/[^/]+)?)(?:/(?:revision|tree|refs|paths-info)(?:/|$)|$)"
+)
+_RESOLVE = re.compile(r"^(?P<prefix>.*?)/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/")
+_MAX_SAID = 200
+
+
+def refusal(url: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> EngineError:
+    """The error for a status that trying again will not change. The caller raises it.
+
+    `headers` may be spelt in any case. `body` may be cut: it is only read for the server's own explanation.
+    """
+    known = {name.lower(): value for name, value in headers.items()}
+    shown, said = redact(url), _said_by_server(known, body)
+    by_code = _by_error_code(known.get("x-error-code", ""), url, said)
+    return by_code or _by_status(status, shown, said, known)
+
+
+def model_page(url: str) -> str | None:
+    """The page of the model that a Hub URL is about, at the endpoint that was asked; None if about none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    match = _API.match(parts.path) or _RESOLVE.match(parts.path)
+    if not match or "@" in parts.netloc:
+        return None
+    return f"{parts.scheme}://{parts.netloc}{match['prefix']}/{match['repo']}"
+
+
+def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
+    shown, page = redact(url), model_page(url)
+    name = page or shown
+    match code:
+        case "RepoNotFound":
+            return NotFound(
+                f"{name} does not exist, or is private. Check the spelling of the name; "
+                f"if it is private, {_TOKEN_ADVICE}.{said}"
+            )
+        case "RevisionNotFound":
+            return NotFound(
+                f"{name} has no such revision (asked: {shown}). Check the branch, tag or commit.{said}"
+            )
+        case "EntryNotFound":
+            return NotFound(f"{shown} is not a file of that revision. Check the file's name.{said}")
+        case "GatedRepo":
+            return AccessDenied(
+                f"{name} is gated: its owner grants access. Visit {name}, log in and accept the terms; "
+                f"then {_TOKEN_ADVICE} and run the same command again.{said}",
+                visit=page,
+            )
+        case "DisabledRepo":
+            return AccessDenied(f"{name} has been disabled by the Hub. No token opens it.{said}")
+    return None
+
+
+def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str]) -> EngineError:
+    match status:
+        case 401 if "invalid credentials" in said.lower() or "invalid username or password" in said.lower():
+            return AccessDenied(
+                f"{shown} refused the token (401): it is wrong or has expired. Make a new one and "
+                f"{_TOKEN_ADVICE}; without any token, public models still work.{said}"
+            )
+        case 401:
+            return AccessDenied(
+                f"{shown} asks for credentials (401): {_TOKEN_ADVICE}, or pass --header.{said}"
+            )
+        case 403 if "disabled" in said.lower():
+            return AccessDenied(f"{shown} has been disabled by its server (403). No token opens it.{said}")
+        case 403:
+            return AccessDenied(
+                f"{shown} refuses access (403). If it needs a token, {_TOKEN_ADVICE}; if there is one, "
+                f"its owner may lack the right to read this.{said}"
+            )
+        case 404:
+            return NotFound(f"{shown} does not exist (404). Check the address.{said}")
+        case 410:
+            return NotFound(f"{shown} is gone for good (410). Look for where it has moved to.{said}")
+        case 451:
+            return AccessDenied(f"{shown} is withheld for legal reasons (451).{said}")
+        case 407:
+            advice = "The proxy asks for credentials (407): put them into its address (--proxy, HTTPS_PROXY)."
+        case 429:
+            wait = f" It says to wait {headers['retry-after'][:40]} s." if headers.get("retry-after") else ""
+            advice = (
+                f"The server asks to slow down (429).{wait} Try again later, or with fewer connections (-c)."
+            )
+        case 416:
+            return ProtocolViolation(
+                f"{shown} has no such range (416): the file may have become shorter. "
+                f"Run the same command again.{said}",
+                url=shown,
+                status=status,
+            )
+        case _ if status < 400:
+            return ProtocolViolation(
+                f"{shown} answered {status}, which is no answer to this request.{said}",
+                url=shown,
+                status=status,
+            )
+        case _ if status >= 500 or status == 408:
+            advice = (
+                f"The server failed ({status}). What was received is kept: run the same command again later."
+            )
+        case _:
+            advice = f"The server refused the request ({status}). Check the address and the options."
+    request = headers.get("x-request-id", "")
+    reference = f" (request {_clean(request)[:80]})" if request else ""
+    return NetworkError(f"{shown}: {advice}{said}{reference}", url=shown, status=status)
+
+
+def _said_by_server(headers: Mapping[str, str], body: bytes) -> str:
+    """What the server says, or nothing: a stranger's text, bounded, without what plays with a terminal."""
+    text = _clean(headers.get("x-error-message") or _error_field(body))
+    if len(text) > _MAX_SAID:
+        text = text[: _MAX_SAID - 1] + "…"
+    return f' The server says: "{text}"' if text else ""
+
+
+def _error_field(body: bytes) -> str:
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return ""
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return error if isinstance(error, str) else ""
+
+
+def _clean(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,0 +1,108 @@
+"""Final statuses: which error they become, and what it tells the user."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
+from engine.transport.refusals import model_page, refusal
+
+API = "https://huggingface.co/api/models/ns/repo/revision/main"
+FILE = "https://huggingface.co/ns/repo/resolve/main/a/b.gguf"
+
+CODES = [
+    ("RepoNotFound", 401, NotFound, "HF_TOKEN"),
+    ("RepoNotFound", 404, NotFound, "spelling"),
+    ("RevisionNotFound", 404, NotFound, "revision"),
+    ("EntryNotFound", 404, NotFound, "file"),
+    ("GatedRepo", 401, AccessDenied, "accept the terms"),
+    ("GatedRepo", 403, AccessDenied, "accept the terms"),
+    ("DisabledRepo", 403, AccessDenied, "disabled"),
+]
+
+
+@pytest.mark.parametrize(("code", "status", "kind", "advice"), CODES)
+def test_error_code_decides(code, status, kind, advice):
+    """The Hub's X-Error-Code, in any case, decides before the status."""
+    error = refusal(FILE, status, {"x-ERROR-code": code})
+    assert type(error) is kind
+    assert advice in str(error)
+    assert "https://huggingface.co/ns/repo" in str(error)
+
+
+STATUSES = [
+    (400, b"", NetworkError, "400"),
+    (401, b"", AccessDenied, "--token"),
+    (401, b'{"error":"Invalid credentials in Authorization header"}', AccessDenied, "expired"),
+    (403, b"", AccessDenied, "access"),
+    (403, b'{"error":"Access to this resource is disabled."}', AccessDenied, "has been disabled"),
+    (404, b"", NotFound, "does not exist"),
+    (407, b"", NetworkError, "--proxy"),
+    (410, b"", NotFound, "gone"),
+    (416, b"", ProtocolViolation, "range"),
+    (418, b"", NetworkError, "418"),
+    (429, b"", NetworkError, "slow down"),
+    (451, b"", AccessDenied, "legal"),
+    (500, b"", NetworkError, "later"),
+    (503, b"", NetworkError, "later"),
+    (204, b"", ProtocolViolation, "204"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "advice"), STATUSES)
+def test_status_decides_without_code(status, body, kind, advice):
+    """Without a code the status decides; the error names the address and what to do."""
+    error = refusal("https://h.example/m.gguf?sig=secret", status, {}, body)
+    assert type(error) is kind
+    assert advice in str(error)
+    assert "https://h.example/m.gguf" in str(error)
+    assert "secret" not in str(error)
+    if isinstance(error, NetworkError):
+        assert error.status == status
+
+
+@pytest.mark.parametrize(
+    ("url", "page"),
+    [
+        (API, "https://huggingface.co/ns/repo"),
+        (FILE, "https://huggingface.co/ns/repo"),
+        ("https://hf.example/api/models/gpt2/tree/main", "https://hf.example/gpt2"),
+        ("https://hf.example/api/models/ns/repo", "https://hf.example/ns/repo"),
+        ("http://127.0.0.1:8080/hub/ns/repo/resolve/main/x", "http://127.0.0.1:8080/hub/ns/repo"),
+        ("http://127.0.0.1:8080/hub/api/models/ns/repo/tree/x?a=b", "http://127.0.0.1:8080/hub/ns/repo"),
+        ("https://cdn.example/xyz?sig=1", None),
+        ("https://jo:secret@hf.example/api/models/a/b", None),
+        ("https://[", None),
+    ],
+)
+def test_gated_says_where_to_ask(url, page):
+    """A gated model's error carries the model's page at the endpoint that was asked."""
+    error = refusal(url, 403, {"X-Error-Code": "GatedRepo"})
+    assert isinstance(error, AccessDenied)
+    assert error.visit == model_page(url) == page
+
+
+def test_only_not_found_holds_its_mark():
+    """A URL or a server's text that says 404 or SHA256 makes no other error look like one of those."""
+    for status in (400, 401, 403, 429, 451, 500):
+        error = refusal("https://h.example/404/SHA256", status, {"x-error-message": "404 SHA256"})
+        assert "404" not in str(error)
+        assert "SHA256" not in str(error)
+    assert "404" in str(refusal("https://h.example/x", 410, {}))
+
+
+def test_server_text_is_bounded_and_harmless():
+    """What the server says is shown, cut, and without control or direction characters."""
+    error = refusal(
+        "https://h.example/x", 500, {"X-Error-Message": "a\x1b[31m\u202e" + "b" * 900, "X-Request-Id": "r1"}
+    )
+    assert 'says: "a [31m bbb' in str(error)
+    assert "(request r1)" in str(error)
+    assert len(str(error)) < 500
+    assert all(c.isprintable() for c in str(error))
+
+
+@given(st.text(), st.integers(100, 999), st.dictionaries(st.text(), st.text()), st.binary())
+def test_anything_becomes_an_error(url, status, headers, body):
+    """Whatever a server sends, one typed error comes back."""
+    assert isinstance(refusal(url, status, headers, body), EngineError)
