@@ -1,1 +1,49 @@
 """What exists: a source turns a model path into remote files."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from engine.errors import UsageError
+from engine.model_path import HUB_REGISTRY, OLLAMA_REGISTRY, ModelPath
+from engine.remote_file import RemoteFile
+from engine.sources.selection import Choice
+
+if TYPE_CHECKING:
+    from engine.transport.client import Client
+
+__all__ = ["Choice", "Source", "find_source"]
+
+
+class Source(Protocol):
+    """One registry protocol."""
+
+    def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
+        """The files that path and choice mean, the model's main file first; at least one.
+
+        Raises NotFound, AccessDenied, PathError (a name that cannot be one), UsageError (path and choice
+        contradict each other), NetworkError or ProtocolViolation.
+        """
+        ...
+
+    def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:
+        """The same file with the size and digest that are published for it now; unchanged where none are.
+
+        For the case that content and promise disagree. Raises as list_files does.
+        """
+        ...
+
+
+def find_source(path: ModelPath) -> Source:
+    """The source that speaks this path's protocol. A custom registry is taken for a Hub. Asks nobody."""
+    if path.url is not None:
+        from engine.sources.plain_http import PlainHttp
+
+        return PlainHttp()
+    if path.registry == OLLAMA_REGISTRY:
+        raise UsageError(
+            f"{path.canonical} is in the Ollama registry, which this version does not pull from. "
+            "Name a Hugging Face repository (hf.co/namespace/repository) or a URL."
+        )
+    from engine.sources.huggingface import HuggingFace
+    from engine.transport.auth import hub_endpoint
+
+    return HuggingFace(hub_endpoint() if path.registry == HUB_REGISTRY else f"{path.scheme}://{path.registry}")

@@ -1,0 +1,215 @@
+"""ModelDownloader, the mission's door to the engine, and `pull`, which it shares with the command."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.digest import Digest
+from engine.errors import EngineError, PathError
+from engine.remote_file import RemoteFile, RemoteName
+from engine.settings import MIB, Settings, home
+from engine.store import layout
+from engine.store.receipts import Receipts
+from engine.transfer.admission import hash_file
+from engine.transfer.events import Event, FileDone, Observer, Progress
+from engine.transfer.job import Job
+from engine.transport.auth import Credentials, hub_credentials
+from engine.transport.redirects import check_url
+
+Outcome = FileDone | EngineError
+
+
+class DownloadProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a download stands. Handed to the callback on the caller's thread; the last one is at 100 %."""
+
+    model: str
+    filename: str
+    phase: str
+    """connecting, downloading, verifying or done."""
+    downloaded_bytes: int
+    total_bytes: int | None
+    speed_bytes_s: float
+    eta_s: float | None
+
+    @property
+    def percent(self) -> float:
+        """0.0 while the size is unknown."""
+        if self.phase == "done":
+            return 100.0
+        return 100.0 * self.downloaded_bytes / self.total_bytes if self.total_bytes else 0.0
+
+    @property
+    def speed_mbps(self) -> float:
+        """Megabytes (10^6) a second."""
+        return self.speed_bytes_s / 1e6
+
+    @property
+    def eta_formatted(self) -> str:
+        """ "1m 23s"; "--" while unknown."""
+        return format_eta(self.eta_s)
+
+
+def format_eta(seconds: float | None) -> str:
+    """ "45s", "1m 23s", "2h 05m"; "--" for None or more than four days."""
+    if seconds is None or not 0 <= seconds < 4 * 86400:
+        return "--"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02d}m"
+    return f"{minutes}m {rest:02d}s" if minutes else f"{rest}s"
+
+
+ProgressCallback = Callable[[DownloadProgress], None]
+
+
+class ModelDownloader:
+    """Downloads files into one folder. Attributes are read at each download, so they may be changed any time."""
+
+    def __init__(
+        self,
+        download_dir: Path | str,
+        *,
+        hash: str | None = "sha256",  # noqa: A002 - the contract's name
+        connections: int | None = None,
+        processes: int | None = None,
+        limit_rate: int | None = None,
+        cacert: str | None = None,
+        proxy: str | None = None,
+    ) -> None:
+        self.download_dir = Path(download_dir)
+        self.max_retries = 3
+        """Further attempts after a failure, counted anew once the file got further than ever before."""
+        self.retry_delay = 1.0
+        """Seconds before the first retry; doubled each time, with jitter, at most 60."""
+        self.chunk_size = 4 * MIB
+        """Upper bound of one read or hash step, in bytes."""
+        self.progress_interval = 0.5
+        """Seconds between two calls of a progress callback."""
+        self.hash = hash
+        self.connections = connections
+        self.processes = processes
+        self.limit_rate = limit_rate
+        self.cacert = cacert
+        self.proxy = proxy
+        self._hf_token: str | None = None
+
+    def set_hf_token(self, token: str) -> None:
+        """Use this token for the Hub, before those of the environment and of the Hub's own file."""
+        self._hf_token = token
+
+    def download(
+        self,
+        model_key: str,
+        url: str,
+        filename: str,
+        expected_sha256: str | None = None,
+        progress_callback: ProgressCallback | None = None,
+        force: bool = False,
+    ) -> Path:
+        """Fetch url to download_dir/filename and return that path, once the content is verified.
+
+        Resumes what an earlier call left. A file that is there is accepted when its receipt still fits it, hashed
+        again when it does not, and fetched anew when no digest is known. force starts at zero; the old file stays
+        until the new one is verified. Raises EngineError (a RuntimeError): see errors.py.
+        """
+        remote = RemoteFile(
+            name=RemoteName.parse(filename),
+            url=check_url(url),
+            digest=_sha256(expected_sha256),
+            model=model_key,
+        )
+        target = layout.inside(self.download_dir.expanduser().absolute(), remote.name)
+        (outcome,) = pull(
+            [loose_job(remote, target)],
+            self._settings(force=force),
+            hub_credentials(self._hf_token),
+            _Callback(model_key, progress_callback),
+        )
+        if isinstance(outcome, EngineError):
+            raise outcome
+        return Path(outcome.path)
+
+    def calculate_file_hash(self, path: Path | str) -> str:
+        """SHA-256 of a file in hex, read at most chunk_size bytes at a time. Raises StoreError."""
+        return hash_file(Path(path), ("sha256",), self.chunk_size)["sha256"]
+
+    def _settings(self, *, force: bool) -> Settings:
+        return Settings(
+            connections=self.connections,
+            processes=self.processes,
+            limit_rate=self.limit_rate,
+            retries=self.max_retries,
+            retry_delay_s=self.retry_delay,
+            chunk_size=self.chunk_size,
+            progress_interval_s=self.progress_interval,
+            hash=self.hash,
+            cacert=self.cacert,
+            proxy=self.proxy,
+            force=force,
+        )
+
+
+class _Callback:
+    """Engine events as the mission's progress callback."""
+
+    def __init__(self, model_key: str, callback: ProgressCallback | None) -> None:
+        self._model_key = model_key
+        self._callback = callback
+
+    def __call__(self, event: Event) -> None:
+        if self._callback is None or not isinstance(event, Progress):
+            return
+        self._callback(
+            DownloadProgress(
+                model=self._model_key,
+                filename=event.file,
+                phase=event.phase,
+                downloaded_bytes=event.done_bytes,
+                total_bytes=event.size,
+                speed_bytes_s=event.bytes_per_s,
+                eta_s=event.eta_s,
+            )
+        )
+
+
+def _sha256(text: str | None) -> Digest | None:
+    """An expected SHA-256, judged at the door."""
+    if text is None:
+        return None
+    digest = Digest.parse(text)
+    if digest.algorithm != "sha256":
+        raise PathError(f"Expected a sha256 digest, got {digest.algorithm!r}.")
+    return digest
+
+
+def loose_job(remote: RemoteFile, target: Path) -> Job:
+    """A job whose part lies beside its target, and whose receipt lies in the store."""
+    return Job(
+        remote=remote,
+        target=target,
+        partial=layout.partial_beside(target),
+        receipts=Receipts(layout.receipts(home())),
+    )
+
+
+def stored_job(remote: RemoteFile, namespace: str, repository: str, refresh: Callable[[], RemoteFile] | None = None) -> Job:
+    """A job for the store: <root>/llm/<namespace>/<repository>/<path>, its part under <root>/partial/."""
+    root = home()
+    folder = layout.models(root) / RemoteName.parse(namespace) / RemoteName.parse(repository)
+    return Job(
+        remote=remote,
+        target=layout.inside(folder, remote.name),
+        partial=layout.partial_in_store(root, remote),
+        receipts=Receipts(layout.receipts(root)),
+        refresh=refresh,
+    )
+
+
+def pull(jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer) -> list[Outcome]:
+    """Run all jobs under one scheduler; a failed one does not stop the others. Returns an outcome for each, in
+    order. KeyboardInterrupt passes through after everything has stopped."""
+    from engine.transfer.coordinator import Coordinator  # loads urllib3: not before it is needed
+
+    return Coordinator(jobs, settings, credentials, observer).run()

@@ -1,0 +1,66 @@
+"""The disk's own rules: its errors in words, free space, syncing folders."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.errors import NoSpace, StoreError
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_HEADROOM_BYTES = 1 << 20
+"""Kept free beyond the missing bytes: journal, receipt, folders."""
+
+
+@contextmanager
+def disk_errors(step: str, path: Path | None) -> Iterator[None]:
+    """Translate OSError into NoSpace or StoreError that say what was tried with what."""
+    try:
+        yield
+    except OSError as exc:
+        raise disk_error(step, path, exc.errno or 0) from exc
+
+
+def disk_error(step: str, path: Path | None, number: int) -> StoreError:
+    """The error for an errno."""
+    what = f"Cannot {step}" + (f" {str(path)!r}" if path else "")
+    if number in _FULL:
+        return NoSpace(f"{what}: the disk is full. Make room and run the same command again; what was received is kept.")
+    hints = {
+        errno.EACCES: "No permission. Choose a folder that you may write to.",
+        errno.EPERM: "Not permitted. Choose a folder that you may write to.",
+        errno.EROFS: "The file system is read-only. Choose another folder.",
+        errno.EISDIR: "A folder is in the way. Move it or choose another name.",
+        errno.ENOTDIR: "A file stands where a folder is needed. Move it or choose another place.",
+        errno.ELOOP: "A symbolic link is in the way. It is not followed; remove it or choose another place.",
+        errno.EIO: "The disk reported an I/O error. Do not trust it before you have checked it.",
+        errno.ENAMETOOLONG: "The name is too long for this file system.",
+    }
+    return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What was received is kept.')}")
+
+
+def check_space(folder: Path, needed_bytes: int) -> None:
+    """Raise NoSpace before the first byte where the missing ones cannot fit."""
+    with disk_errors("look at the file system of", folder):
+        stat = os.statvfs(folder)
+    free = stat.f_bavail * stat.f_frsize
+    if needed_bytes + _HEADROOM_BYTES > free:
+        raise NoSpace(
+            f"Not enough room in {str(folder)!r}: {needed_bytes:,} bytes are needed and {free:,} are free. "
+            "Make room or choose another folder; what is there already is kept.",
+            needed_bytes=needed_bytes,
+            free_bytes=free,
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in folder survive a power cut. File systems that cannot sync a folder are let be."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)

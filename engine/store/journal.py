@@ -1,0 +1,167 @@
+"""The journal of a part: which segments are on disk, and what they hash to.
+
+Format (docs/formats.md). A file of records, appended only. A record is
+
+    u32 length (little-endian) | payload (MessagePack, `length` bytes) | u64 xxh3_64 of the payload
+
+The first record is the header, every other one a checked segment [index, xxh3_64 of its bytes]. Reading
+ends at the first record that is short, too long, or does not agree with its hash: what stands before
+it is good, what stands after it is cut off. Nothing is synced after the header: a journal that is ahead of
+its data is found out, because held segments are hashed again before they are believed.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import xxhash
+
+from engine.remote_file import Identity
+from engine.spans import Grid
+from engine.store.disk import disk_errors
+
+CHECK = "xxh3_64"
+_VERSION = 1
+_LENGTH = struct.Struct("<I")
+_HASH = struct.Struct("<Q")
+_MAX_RECORD_BYTES = 1 << 16
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What the segments belong to."""
+
+    format: str = "jarvis-journal"
+    version: int = _VERSION
+    url: str
+    """Redacted, for people."""
+    url_hash: int
+    """xxh3_64 of the whole URL, which may hold secrets: enough to tell another one."""
+    size: int
+    segment_size: int
+    check: str = CHECK
+    digest: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.size, self.segment_size)
+
+    @property
+    def identity(self) -> Identity:
+        return Identity(size=self.size, etag=self.etag, last_modified=self.last_modified)
+
+
+def url_hash(url: str) -> int:
+    """How a journal remembers an address without its secrets."""
+    return xxhash.xxh3_64_intdigest(url.encode())
+
+
+class Journal:
+    """An open journal; one process appends, under the part's lock."""
+
+    def __init__(self, fd: int, header: Header, checks: dict[int, int], end: int) -> None:
+        self._fd = fd
+        self._end = end
+        self.header = header
+        self.checks = checks
+        """xxh3_64 by segment index, as read and appended."""
+
+    @classmethod
+    def create(cls, path: Path, header: Header) -> Self:
+        """A new journal at path, synced before any data exists. Raises StoreError."""
+        with disk_errors("create the journal", path):
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            journal = cls(fd, header, {}, 0)
+            journal._write(msgspec.msgpack.encode(header))
+            os.fsync(fd)
+        return journal
+
+    @classmethod
+    def load(cls, path: Path) -> Self | None:
+        """The journal at path with its torn or foreign tail cut off; None where there is none that can be read."""
+        with disk_errors("read the journal", path):
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return None
+            with open(fd, "rb", closefd=False) as file:
+                payloads, end = read_records(file.read())
+            header = _header(payloads[0]) if payloads else None
+            if header is None:
+                os.close(fd)
+                return None
+            checks, good = _checks(payloads[1:], header.grid.count)
+            end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
+            os.ftruncate(fd, end)
+            return cls(fd, header, checks, end)
+
+    def append(self, index: int, check: int) -> None:
+        """Record a segment that is written. Raises StoreError; the journal then still ends with a whole record."""
+        self._write(msgspec.msgpack.encode((index, check)))
+        self.checks[index] = check
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, payload: bytes) -> None:
+        record = _LENGTH.pack(len(payload)) + payload + _HASH.pack(xxhash.xxh3_64_intdigest(payload))
+        with disk_errors("write the journal", None):
+            try:
+                written = os.pwrite(self._fd, record, self._end)
+                if written != len(record):
+                    os.pwrite(self._fd, record[written:], self._end + written)
+            except OSError:
+                os.ftruncate(self._fd, self._end)
+                raise
+        self._end += len(record)
+
+
+def read_records(raw: bytes) -> tuple[list[bytes], int]:
+    """The payloads of all good records from the start, and where the last of them ends."""
+    payloads: list[bytes] = []
+    at = 0
+    while at + _LENGTH.size <= len(raw):
+        (length,) = _LENGTH.unpack_from(raw, at)
+        stop = at + _LENGTH.size + length + _HASH.size
+        if length > _MAX_RECORD_BYTES or stop > len(raw):
+            break
+        payload = raw[at + _LENGTH.size : stop - _HASH.size]
+        if _HASH.unpack_from(raw, stop - _HASH.size)[0] != xxhash.xxh3_64_intdigest(payload):
+            break
+        payloads.append(payload)
+        at = stop
+    return payloads, at
+
+
+def _length_of(payloads: list[bytes]) -> int:
+    return sum(_LENGTH.size + len(p) + _HASH.size for p in payloads)
+
+
+def _header(payload: bytes) -> Header | None:
+    """The header, if it is ours, of this version, and makes sense."""
+    try:
+        header = msgspec.msgpack.decode(payload, type=Header)
+    except msgspec.DecodeError:
+        return None
+    sound = header.format == "jarvis-journal" and header.version == _VERSION and header.check == CHECK
+    return header if sound and header.size > 0 and header.segment_size > 0 else None
+
+
+def _checks(payloads: list[bytes], count: int) -> tuple[dict[int, int], int]:
+    """Checks by index, the latest winning, and how many records made sense before the first that does not."""
+    checks: dict[int, int] = {}
+    for good, payload in enumerate(payloads):
+        try:
+            index, check = msgspec.msgpack.decode(payload, type=tuple[int, int])
+        except msgspec.DecodeError:
+            return checks, good
+        if not 0 <= index < count:
+            return checks, good
+        checks[index] = check
+    return checks, len(payloads)

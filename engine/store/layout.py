@@ -1,0 +1,44 @@
+"""Where things lie: the store's folders, and the partial folder beside a loose target."""
+
+import hashlib
+from pathlib import Path
+
+from engine.remote_file import RemoteFile, RemoteName
+
+_SUFFIX = ".jarvis-part"
+_MAX_NAME_BYTES = 255
+
+
+def models(root: Path) -> Path:
+    """What people open: <root>/llm/<namespace>/<repository>/<path>."""
+    return root / "llm"
+
+
+def receipts(root: Path) -> Path:
+    return root / "receipts"
+
+
+def key_of(file: RemoteFile) -> str:
+    """The name of a file in flight in the store: its digest where one is known, so that one content is
+    fetched once whatever its address; else its address."""
+    if file.digest is not None:
+        return f"{file.digest.algorithm}-{file.digest.hex}"
+    return "url-" + hashlib.sha256(file.url.encode()).hexdigest()[:40]
+
+
+def partial_in_store(root: Path, file: RemoteFile) -> Path:
+    """<root>/partial/<key>/"""
+    return root / "partial" / key_of(file)
+
+
+def partial_beside(target: Path) -> Path:
+    """The partial folder of a loose file: beside it, so that the last step is a rename within one file system."""
+    name = target.name + _SUFFIX
+    if len(name.encode()) > _MAX_NAME_BYTES:
+        name = hashlib.sha256(target.name.encode()).hexdigest()[:40] + _SUFFIX
+    return target.with_name(name)
+
+
+def inside(folder: Path, name: RemoteName) -> Path:
+    """folder/name. The name was judged at the door; a symlink in the way is refused when the file is opened."""
+    return folder.joinpath(*name.split("/"))

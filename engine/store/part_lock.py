@@ -1,0 +1,75 @@
+"""The lock of a part: flock on a file in its folder.
+
+Coordinator and workers share one open file description, so the lock lives until the last of them is
+gone: an orphan that still writes is never overtaken. The inode is compared after locking, because the
+holder before us may have removed the file. The holder's process number stands in it, for messages.
+"""
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import Self
+
+from engine.errors import Busy
+from engine.store.disk import disk_errors
+
+
+class PartLock:
+    """A held lock."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path = path
+        self.fd = fd
+
+    @classmethod
+    def try_acquire(cls, path: Path) -> Self | None:
+        """The lock, or None while somebody else holds it. Raises StoreError, and Busy where locks do not work."""
+        with disk_errors("lock", path):
+            while True:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError as exc:
+                    os.close(fd)
+                    if exc.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                        return None
+                    if exc.errno in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL):
+                        raise Busy(
+                            f"The file system of {str(path.parent)!r} has no locks, so nobody can tell whether another "
+                            "pull writes there. Use a local folder, and move the file afterwards."
+                        ) from exc
+                    raise
+                if _is_still_there(fd, path):
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+                    return cls(path, fd)
+                os.close(fd)
+
+    def release(self, *, remove: bool = False) -> None:
+        """Let go; remove takes the file away first, while it is still ours. May be called twice."""
+        if self.fd < 0:
+            return
+        if remove:
+            self.path.unlink(missing_ok=True)
+        os.close(self.fd)
+        self.fd = -1
+
+
+def _is_still_there(fd: int, path: Path) -> bool:
+    mine = os.fstat(fd)
+    try:
+        there = path.lstat()
+    except FileNotFoundError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
+
+def holder_of(path: Path) -> str:
+    """Who holds the lock, for a message: "process 123 on host", as far as it can be told."""
+    try:
+        pid, _, host = path.read_text(encoding="utf-8", errors="replace").strip().partition(" ")
+    except OSError:
+        return "another process"
+    return f"process {pid} on {host}" if pid.isdigit() else "another process"

@@ -1,0 +1,71 @@
+"""What is there already: a finished target, a part of an earlier run, content that was once set aside."""
+
+import os
+from pathlib import Path
+
+from engine.digest import Digest, start_hash
+from engine.errors import StoreError
+from engine.remote_file import RemoteFile
+from engine.settings import Settings
+from engine.store.disk import disk_errors
+from engine.store.journal import Header, url_hash
+from engine.store.receipts import Receipt
+from engine.transfer.frontier import read_span
+from engine.transfer.job import Job
+
+
+def accepted(job: Job, settings: Settings) -> Receipt | None:
+    """The receipt by which a finished target is accepted without reading it; None where there is no such proof."""
+    if settings.force:
+        return None
+    stat = target_stat(job.target)
+    receipt = job.receipts.find(job.target) if stat else None
+    if stat is None or receipt is None or not receipt.fits(stat):
+        return None
+    digest = job.remote.digest
+    if digest is None:
+        return receipt if receipt.url_hash == url_hash(job.remote.url) else None
+    return receipt if str(digest) in (f"sha256:{receipt.sha256}", receipt.digest) else None
+
+
+def target_stat(target: Path) -> os.stat_result | None:
+    """The target's stat; None where nothing is. Raises StoreError where something else than a file is in the way."""
+    with disk_errors("look at", target):
+        try:
+            stat = target.stat()
+        except FileNotFoundError:
+            return None
+    if target.is_dir():
+        raise StoreError(f"Cannot write {str(target)!r}: a folder is in the way. Move it or choose another name.")
+    return stat
+
+
+def hash_file(path: Path, algorithms: tuple[str, ...], chunk_size: int) -> dict[str, str]:
+    """Digests of a file, read once, at most chunk_size bytes at a time. Raises StoreError."""
+    with disk_errors("read", path), path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        hashers = {name: start_hash(name, size) for name in algorithms}
+        buffer = memoryview(bytearray(min(chunk_size, max(size, 1))))
+        for piece in read_span(file.fileno(), 0, size, buffer):
+            for hasher in hashers.values():
+                hasher.update(piece)
+    return {name: hasher.hexdigest() for name, hasher in hashers.items()}
+
+
+def algorithms_for(digest: Digest | None, settings: Settings) -> tuple[str, ...]:
+    """Which hashes to compute: SHA-256 always, unless told otherwise, and whatever was promised."""
+    if settings.hash is None:
+        return ()
+    return tuple(dict.fromkeys(["sha256", digest.algorithm if digest else "sha256"]))
+
+
+def can_continue(header: Header, remote: RemoteFile) -> str | None:
+    """Why a journal's part cannot be continued for this remote file; None when it can."""
+    same_url = header.url_hash == url_hash(remote.url)
+    if remote.size is not None and header.size != remote.size:
+        return f"it has {header.size:,} bytes and the file now has {remote.size:,}"
+    if remote.digest is not None and (header.digest == str(remote.digest) or same_url):
+        return None
+    if not same_url:
+        return "it was begun for another address"
+    return None if header.identity.has_validator or header.digest else "the server gave nothing to tell versions apart"

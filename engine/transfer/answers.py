@@ -1,0 +1,120 @@
+"""What a lane asks, and which answers it may write. Nearly pure: only a refusal's body is read.
+
+Strict on purpose: a byte at a wrong offset is found by the digest at best, and by nobody at worst.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from engine.remote_file import Identity
+from engine.telemetry import redact
+from engine.transfer.messages import Lease, Opened
+from engine.transport.auth import origin_of
+from engine.transport.client import status_failure
+from engine.transport.ranges import fits, format_range, parse_content_range
+from engine.transport.retry import EXPIRED_STATUS, Failure
+from engine.transport.wire import Answer, WireError
+
+
+def request_headers(lease: Lease) -> dict[str, str]:
+    """The closed range, and the version that it must be of (RFC 9110 §13.1.1, §14.2)."""
+    headers = {"Range": format_range(lease.span)} if lease.span else {}
+    if lease.identity and not lease.has_digest and lease.identity.strong_etag:
+        headers["If-Match"] = lease.identity.strong_etag
+    return headers
+
+
+def facts_of(lease: Lease, answer: Answer) -> Opened:
+    """What the headers of an answer say."""
+    first = answer.hops[0].headers if answer.hops else answer.headers
+    content_range = parse_content_range(answer.headers.get("content-range"))
+    if answer.status == 206:
+        total = content_range.total if content_range else None
+    elif answer.status == 416:
+        total = content_range.total if content_range else None
+    else:
+        total = _int(answer.headers.get("content-length"))
+    return Opened(
+        lease.lane,
+        lease.lease,
+        lease.file,
+        url=answer.url,
+        is_redirected=bool(answer.hops),
+        status=answer.status,
+        span=content_range.span if content_range else None,
+        identity=Identity(
+            size=total, etag=answer.headers.get("etag"), last_modified=answer.headers.get("last-modified")
+        ),
+        linked_etag=first.get("x-linked-etag") or (None if answer.hops else first.get("etag")),
+        linked_size=_int(first.get("x-linked-size")),
+        commit=first.get("x-repo-commit"),
+    )
+
+
+def _int(text: str | None) -> int | None:
+    return int(text[:19]) if text and text.isascii() and text.isdigit() else None
+
+
+def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
+    """Raise WireError for an answer of which not a byte may be written. Pure but for reading an error's body."""
+    shown = redact(answer.url)
+
+    def misfit(kind: str, message: str) -> WireError:
+        return WireError(msgspec.convert({"kind": kind, "message": f"{shown} {message}", "url": shown, "status": answer.status}, Failure))
+
+    if answer.status not in (200, 206):
+        if lease.is_probe and answer.status == 416:
+            return  # an empty file, or one that must be asked for without a range: the coordinator decides
+        raise _refused(lease, answer, misfit)
+    if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        raise misfit("encoding", "sent compressed content although none was asked for.")
+    if lease.identity and (reason := differs(lease, opened.identity)):
+        raise misfit("range" if lease.has_digest else "changed", reason)
+    if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
+        return
+    if answer.status == 200:
+        raise misfit("range", "answered a range with the whole file.")
+    content_range = parse_content_range(answer.headers.get("content-range"))
+    length = _int(answer.headers.get("content-length"))
+    got = opened.span
+    if not fits(lease.span, content_range) or (length is not None and got is not None and length != len(got)):
+        raise misfit(
+            "range",
+            f"answered {format_range(lease.span)} with Content-Range {answer.headers.get('content-range')!r}"
+            f" and Content-Length {answer.headers.get('content-length')!r}.",
+        )
+
+
+def _total_is_unknown(answer: Answer) -> bool:
+    content_range = parse_content_range(answer.headers.get("content-range"))
+    return content_range is not None and content_range.total is None
+
+
+def _refused(lease: Lease, answer: Answer, misfit: Callable[[str, str], WireError]) -> WireError:
+    if answer.status == 412:
+        answer.close()
+        return misfit("changed", "has another version of the file now.")
+    failure = status_failure(answer)
+    led_elsewhere = bool(answer.hops) and origin_of(answer.url) != origin_of(lease.url)
+    if answer.status in EXPIRED_STATUS and (lease.is_located or led_elsewhere):
+        failure = msgspec.structs.replace(failure, kind="expired")
+    elif answer.status == 416:
+        failure = msgspec.structs.replace(failure, kind="range")
+    return WireError(failure)
+
+
+def differs(lease: Lease, got: Identity) -> str | None:
+    """In which way an answer is of another version than the lease expects (RFC 9110 §8.8); None if in none."""
+    want = lease.identity
+    if want is None:
+        return None
+    if want.size is not None and got.size is not None and want.size != got.size:
+        return f"says that the file has {got.size} bytes; it had {want.size}."
+    if lease.has_digest:
+        return None
+    if want.etag and got.etag and want.etag != got.etag:
+        return f"has another version of the file now: its ETag was {want.etag[:80]} and is {got.etag[:80]}."
+    if want.last_modified and got.last_modified and want.last_modified != got.last_modified:
+        return "has another version of the file now: its Last-Modified is another one."
+    return None

@@ -1,0 +1,424 @@
+"""The coordinator: one loop for all files of a pull, on the caller's thread.
+
+It opens files, deals leases to idle lanes, takes in what lanes and helper threads report, and looks at every
+lane's figures ten times a second. Everything that blocks is elsewhere: lanes receive and write, helper threads
+hash, sync and rename; what they have to say arrives in one inbox.
+"""
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from engine.errors import EngineError
+from engine.settings import Settings
+from engine.spans import Span
+from engine.store.disk import check_space
+from engine.telemetry import Log
+from engine.transfer.cells import BODY, THROTTLED, WAITING
+from engine.transfer.events import FileDone, Observer
+from engine.transfer.file_transfer import FileTransfer
+from engine.transfer.fleet import Fleet, Slot, usable_cores
+from engine.transfer.health import LaneCount, LaneView, Pulse, judge
+from engine.transfer.hosts import Host, Inbox
+from engine.transfer.job import Job
+from engine.transfer.limiter import Limiter
+from engine.transfer.messages import (
+    Close,
+    Closed,
+    LaneFree,
+    Lease,
+    LeaseEnded,
+    Open,
+    Opened,
+    PieceWritten,
+    Revoke,
+    SegmentWritten,
+)
+from engine.transfer.progress import Tracker
+from engine.transport.auth import Credentials
+from engine.transport.retry import Failure
+
+_log = Log(__name__)
+_TICK_S = 0.1
+_OPEN_FILES = 32
+"""Files under way at once: enough to keep every lane busy with small ones, few enough for descriptors."""
+_UNRESPONSIVE_S = 15.0
+"""A host that does not acknowledge a revocation for so long is ended."""
+
+
+class _Task:
+    """What a helper thread has done, on its way back to the coordinator's thread."""
+
+    def __init__(self, done: Callable[[Any, BaseException | None], None], result: Any, exc: BaseException | None) -> None:
+        self._done, self._result, self._exc = done, result, exc
+
+    def deliver(self) -> None:
+        self._done(self._result, self._exc)
+
+
+class Coordinator:
+    """Runs jobs to their ends. One use."""
+
+    def __init__(self, jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._fleet = Fleet(settings, credentials, self._inbox)
+        self._transfers = [FileTransfer(i, job, settings, observer, self._submit) for i, job in enumerate(jobs)]
+        self._waiting = list(self._transfers)
+        self._active: dict[int, FileTransfer] = {}
+        self._trackers: dict[int, Tracker] = {}
+        self._slots: dict[int, Slot] = {}
+        self._next_lease = 1
+        self._lane_count = LaneCount(self._fleet.lanes)
+        self._limiter = Limiter(settings.limit_rate)
+        self._finished_rates: list[float] = []
+        self._stall_timeout_s = settings.stall_timeout_s
+        self._last_tick = self._last_progress = 0.0
+        self._helpers: ThreadPoolExecutor | None = None
+
+    @property
+    def kept_bytes(self) -> int:
+        """What stays on disk of unfinished files, and is used by the next run."""
+        return sum(t.done_bytes for t in self._transfers if t.result is None)
+
+    def run(self) -> list[FileDone | EngineError]:
+        """Run all jobs; a failed one does not stop the others. Returns an outcome for each, in order.
+        KeyboardInterrupt passes through, after everything has stopped; what was received is kept."""
+        try:
+            self._check_space()
+            while self._waiting or self._active:
+                self._step()
+        except EngineError as exc:
+            self._stop()
+            for transfer in self._transfers:
+                transfer.error = transfer.error or exc
+        finally:
+            self._stop()
+        return [t.result or t.error or EngineError("The pull ended before this file.") for t in self._transfers]
+
+    # The loop
+
+    def _step(self) -> None:
+        now = time.monotonic()
+        self._admit()
+        self._sweep(now)
+        self._dispatch(now)
+        if not self._active and not self._waiting:
+            return
+        timeout = max(0.0, self._last_tick + _TICK_S - now)
+        try:
+            self._take(*self._inbox.get(timeout=timeout))
+            while True:
+                self._take(*self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        now = time.monotonic()
+        if now - self._last_tick >= _TICK_S:
+            self._last_tick = now
+            self._tick(now)
+
+    def _admit(self) -> None:
+        """Open files, in order, as long as there is room for more."""
+        for transfer in list(self._waiting):
+            if len(self._active) >= _OPEN_FILES:
+                return
+            if transfer.state == "waiting" and time.monotonic() < transfer.resume_at:
+                continue
+            transfer.admit()
+            if transfer.state == "waiting":
+                transfer.resume_at = time.monotonic() + 2 * _TICK_S
+                continue
+            transfer.resume_at = 0.0
+            self._waiting.remove(transfer)
+            self._active[transfer.number] = transfer
+            self._trackers[transfer.number] = Tracker(time.monotonic())
+            self._ensure_hosts(transfer)
+
+    def _dispatch(self, now: float) -> None:
+        """Give leases to idle lanes, files in order."""
+        if not self._active:
+            return
+        room = self._lane_count.now - self._fleet.busy_count
+        for slot in self._fleet.idle_slots():
+            if room <= 0:
+                return
+            if not self._give_lease(slot, now):
+                return
+            room -= 1
+
+    def _give_lease(self, slot: Slot, now: float) -> bool:
+        for transfer in self._active.values():
+            number = self._next_lease
+            lease = transfer.next_lease(number, slot.lane, slot.pulse.rate_bytes_s, self._lane_count.now, now)
+            if lease is None:
+                continue
+            self._next_lease += 1
+            slot.lease, slot.body_since = number, None
+            slot.pulse = Pulse(now, slot.cell.received)
+            self._slots[number] = slot
+            slot.cell.set_state(WAITING)
+            self._limiter.deal(now, self._cells())
+            if transfer.plan is not None:
+                self._open_on(transfer, slot.host)
+            slot.host.send(lease)
+            _log.debug("lease.sent", lease=number, file=transfer.job.remote.name, span=str(lease.span), lane=str(slot))
+            return True
+        return False
+
+    def _take(self, host: Any, message: Any) -> None:
+        """One thing out of the inbox."""
+        match message:
+            case _Task():
+                message.deliver()
+            case None:
+                self._host_lost(host)
+            case SegmentWritten():
+                self._transfers[message.file].segment_written(message)
+            case PieceWritten():
+                self._transfers[message.file].piece_written(message)
+            case Opened():
+                self._opened(host, message)
+            case LeaseEnded():
+                self._lease_ended(message)
+            case LaneFree(lane, discarded):
+                slot = self._fleet.find(host, lane)
+                if slot is not None:
+                    slot.is_draining = False
+            case Closed(file):
+                transfer = self._transfers[file]
+                transfer.closing_hosts.discard(host)
+                transfer.settle()
+                transfer.try_finish()
+
+    def _opened(self, host: Host, message: Opened) -> None:
+        transfer = self._transfers[message.file]
+        _log.debug("lease.opened", lease=message.lease, file=transfer.job.remote.name, status=message.status)
+        proceed = transfer.opened(
+            message, may_proceed=lambda size: host.is_process or not self._fleet.wants_processes(size)
+        )
+        if proceed is not None:
+            if proceed.go:
+                self._open_on(transfer, host)
+            host.send(proceed)
+        self._ensure_hosts(transfer)
+
+    def _lease_ended(self, message: LeaseEnded) -> None:
+        now = time.monotonic()
+        slot = self._slots.pop(message.lease, None)
+        if slot is not None:
+            slot.lease = slot.revoked_at = None
+            slot.is_draining = message.is_revoked
+            if message.failure is None and slot.body_since is not None:
+                self._finished_rates = [*self._finished_rates[-15:], slot.pulse.rate_bytes_s]
+        transfer = self._transfers[message.file]
+        failure = message.failure
+        refused_beside_others = failure is not None and failure.kind in ("connect", "reset") and self._slots
+        if failure is not None and (failure.is_pushback or refused_beside_others):
+            self._lane_count.pushed_back(now, self._fleet.busy_count + 1)
+        transfer.lease_ended(message, now)
+
+    def _host_lost(self, host: Host) -> None:
+        """A worker died: what it had in flight is leased anew."""
+        leases = self._fleet.lost(host)
+        for transfer in self._transfers:
+            transfer.open_hosts.discard(host)
+            transfer.closing_hosts.discard(host)
+        for number in leases:
+            slot = self._slots[number]
+            transfer = next(t for t in self._transfers if number in t.leases)
+            failure = Failure(kind="worker", message="A worker process died; its work is given to another.")
+            self._lease_ended(LeaseEnded(slot.lane, number, transfer.number, failure=failure))
+        for transfer in self._active.values():
+            transfer.settle()
+            transfer.try_finish()
+
+    # Ten times a second
+
+    def _tick(self, now: float) -> None:
+        self._lane_count.tick(now)
+        self._limiter.deal(now, self._cells())
+        for slot in self._slots.values():
+            self._sample(slot, now)
+        self._judge_lanes(now)
+        if now - self._last_progress >= self._settings.progress_interval_s:
+            self._last_progress = now
+            for transfer in self._active.values():
+                self._report(transfer, now)
+
+    def _sample(self, slot: Slot, now: float) -> None:
+        if slot.body_since is None:
+            if slot.cell.state in (BODY, THROTTLED):
+                slot.body_since = now
+                slot.pulse = Pulse(now, slot.cell.received)
+            return
+        slot.pulse.sample(now, slot.cell.received)
+
+    def _judge_lanes(self, now: float) -> None:
+        views = [
+            LaneView(
+                number,
+                age_s=now - slot.body_since if slot.body_since is not None else 0.0,
+                silent_s=slot.cell.silent_s,
+                rate_bytes_s=slot.pulse.rate_bytes_s,
+                is_waiting=slot.cell.state == WAITING,
+                is_throttled=slot.cell.state == THROTTLED,
+            )
+            for number, slot in self._slots.items()
+            if slot.revoked_at is None
+        ]
+        verdicts = judge(
+            views, self._finished_rates, self._stall_timeout_s, is_limited=self._limiter.rate is not None
+        )
+        for verdict in verdicts:
+            self._replace(verdict.lease, verdict.kind, verdict.after_s, now)
+        for slot in list(self._slots.values()):
+            if slot.revoked_at is not None and now - slot.revoked_at > _UNRESPONSIVE_S:
+                slot.revoked_at = None
+                slot.host.kill()
+
+    def _replace(self, number: int, kind: Any, after_s: float, now: float) -> None:
+        """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
+        transfer = next(t for t in self._transfers if number in t.leases)
+        held = transfer.leases[number]
+        words = f"No byte came for {after_s:.0f} s" if kind == "stalled" else "A connection is far slower than the others"
+        self._revoke(number, now)
+        transfer.failed(Failure(kind=kind, message=f"{words}; it is replaced.", url=""), held, now)
+
+    def _revoke(self, number: int, now: float) -> None:
+        slot = self._slots[number]
+        if slot.revoked_at is None:
+            slot.revoked_at = now
+            slot.host.send(Revoke(slot.lane, number))
+
+    def _report(self, transfer: FileTransfer, now: float) -> None:
+        slots = [self._slots[number] for number in transfer.leases if number in self._slots]
+        in_flight = sum(slot.cell.unreported for slot in slots)
+        phase = "verifying" if transfer.is_verifying else "downloading" if transfer.size is not None or in_flight else "connecting"
+        self._observer(
+            self._trackers[transfer.number].report(
+                now,
+                file=transfer.job.remote.name,
+                path=str(transfer.job.target),
+                phase=phase,
+                done=transfer.done_bytes + in_flight,
+                hashed=transfer.hashed_bytes,
+                size=transfer.size,
+                lanes=len(slots),
+            )
+        )
+
+    def _sweep(self, now: float) -> None:
+        """Close files that no lane works on, revoke what failed, forget what is over."""
+        for transfer in list(self._active.values()):
+            if transfer.state in ("failing", "restarting"):
+                for number in transfer.leases:
+                    self._revoke(number, now)
+            if transfer.wants_close or (transfer.state == "restarting" and not transfer.leases):
+                for host in transfer.open_hosts:
+                    transfer.closing_hosts.add(host)
+                    host.send(Close(transfer.number))
+                transfer.open_hosts.clear()
+                transfer.settle()
+            if transfer.is_over:
+                self._over(transfer, now)
+
+    def _over(self, transfer: FileTransfer, now: float) -> None:
+        """A file has its end: say so, the last progress first."""
+        del self._active[transfer.number]
+        tracker = self._trackers.pop(transfer.number)
+        result = transfer.result
+        if result is None:
+            return
+        self._observer(
+            tracker.report(
+                now,
+                file=result.file,
+                path=result.path,
+                phase="done",
+                done=result.size,
+                hashed=result.size if result.sha256 else 0,
+                size=result.size,
+                lanes=0,
+            )
+        )
+        self._observer(result)
+
+    # Hosts and helpers
+
+    def _check_space(self) -> None:
+        """All files of known size must fit before the first byte is fetched; each is checked again by itself."""
+        if len(self._transfers) < 2:
+            return
+        jobs = [t.job for t in self._transfers if t.job.remote.size and not t.job.target.exists()]
+        fresh = [job for job in jobs if not job.partial.exists()]
+        if fresh:
+            folder = fresh[0].target.parent
+            while not folder.exists():
+                folder = folder.parent
+            check_space(folder, sum(job.remote.size or 0 for job in fresh))
+
+
+    def _ensure_hosts(self, transfer: FileTransfer) -> None:
+        """Hosts are started when the first file really needs one."""
+        if transfer.state != "active":
+            return
+        work = sum(t.size - t.done_bytes for t in self._active.values() if t.size is not None)
+        work += sum(t.job.remote.size or 0 for t in self._waiting)
+        if transfer.plan is not None and transfer.plan.missing_bytes == 0:
+            return
+        self._fleet.start(processes=not transfer.is_stream and self._fleet.wants_processes(work))
+
+    def _open_on(self, transfer: FileTransfer, host: Host) -> None:
+        """Give a host the part's descriptors, once."""
+        if host in transfer.open_hosts or transfer.part is None:
+            return
+        transfer.open_hosts.add(host)
+        order = Open(transfer.number, transfer.size, transfer.segment_size)
+        host.send(order, (transfer.part.fd, transfer.part.lock.fd))
+
+    def _cells(self) -> list[Any]:
+        return [slot.cell for slot in self._slots.values()]
+
+    def _submit(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """Run work on a helper thread, done on this one."""
+        if self._helpers is None:
+            self._helpers = ThreadPoolExecutor(max(usable_cores(), 2), thread_name_prefix="helper")
+
+        def run() -> None:
+            try:
+                task = _Task(done, work(), None)
+            except Exception as exc:  # noqa: BLE001 - it is raised or translated on the coordinator's thread
+                task = _Task(done, None, exc)
+            self._inbox.put((None, task))
+
+        self._helpers.submit(run)
+
+    def _stop(self) -> None:
+        """End everything. What lanes have reported by now still goes to the journals."""
+        for transfer in self._transfers:
+            transfer.interrupt()
+        now = time.monotonic()
+        for number in list(self._slots):
+            self._revoke(number, now)
+        self._fleet.kill()
+        self._drain()
+        if self._helpers is not None:
+            self._helpers.shutdown(wait=True, cancel_futures=True)
+            self._helpers = None
+            self._drain()
+        for transfer in self._transfers:
+            transfer.close()
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                _, message = self._inbox.get_nowait()
+                if isinstance(message, SegmentWritten):
+                    self._transfers[message.file].segment_written(message)
+                elif isinstance(message, _Task):
+                    message.deliver()
+        except queue.Empty:
+            pass

@@ -1,0 +1,181 @@
+"""The lanes that a coordinator has, over all its hosts: starting them, finding an idle one, losing a host."""
+
+import os
+from typing import Any
+
+import msgspec
+
+from engine.errors import NetworkError
+from engine.settings import MIB, Settings
+from engine.telemetry import Log
+from engine.transfer.cells import UNLIMITED, Cell
+from engine.transfer.health import Pulse
+from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost, can_start_processes
+from engine.transport.auth import Credentials
+
+_log = Log(__name__)
+
+DEFAULT_LANES = 8
+PROCESS_FROM_BYTES = 64 * MIB
+"""From here on a worker process pays: starting one costs 0.1 s of another core."""
+_LANES_PER_PROCESS = 4
+_MANY_LANES = 16
+_MAX_DEATHS = 20
+
+
+class Slot:
+    """One lane of one host."""
+
+    def __init__(self, host: Host, lane: int) -> None:
+        self.host = host
+        self.lane = lane
+        self.lease: int | None = None
+        self.is_draining = False
+        """Revoked, and its thread has not come back yet."""
+        self.revoked_at: float | None = None
+        self.pulse = Pulse(0.0, 0)
+        self.body_since: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Slot {self.host}:{self.lane} lease={self.lease}{' draining' if self.is_draining else ''}>"
+
+    @property
+    def cell(self) -> Cell:
+        return self.host.cells[self.lane]
+
+    @property
+    def is_idle(self) -> bool:
+        return self.lease is None and not self.is_draining
+
+
+class Sizing(msgspec.Struct, frozen=True):
+    """How many lanes and processes a pull gets."""
+
+    lanes: int
+    processes: int
+
+
+def usable_cores() -> int:
+    """Cores by affinity and by the cgroup's cpu.max (psutil reads neither), at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 - pathlib adds nothing here
+            quota, period = file.read().split()
+        if quota != "max":
+            cores = min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no cgroup v2, or no limit in it
+    return max(cores, 1)
+
+
+def size_fleet(settings: Settings) -> Sizing:
+    """Lanes as asked for, spread over min(cores, ceil(lanes / 4)) processes."""
+    lanes = settings.connections or DEFAULT_LANES
+    if settings.processes is not None:
+        return Sizing(max(lanes, settings.processes), settings.processes)
+    return Sizing(lanes, min(usable_cores(), -(-lanes // _LANES_PER_PROCESS)))
+
+
+class Fleet:
+    """All hosts and slots."""
+
+    def __init__(self, settings: Settings, credentials: Credentials, inbox: Inbox) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._inbox = inbox
+        self._sizing = size_fleet(settings)
+        self._max_block = MIB if self._sizing.lanes <= _MANY_LANES else MIB // 4
+        self._deaths = 0
+        self.hosts: list[Host] = []
+        self.slots: list[Slot] = []
+
+    def __repr__(self) -> str:
+        return f"<Fleet {self.hosts} {self.busy_count}/{len(self.slots)} busy>"
+
+    @property
+    def lanes(self) -> int:
+        return self._sizing.lanes
+
+    @property
+    def has_processes(self) -> bool:
+        return any(host.is_process for host in self.hosts)
+
+    @property
+    def busy_count(self) -> int:
+        return sum(slot.lease is not None for slot in self.slots)
+
+    def wants_processes(self, nbytes: int) -> bool:
+        """Whether so much work is for worker processes."""
+        if self._sizing.processes == 0 or not can_start_processes():
+            return False
+        return self._settings.processes is not None or nbytes >= PROCESS_FROM_BYTES
+
+    def start(self, *, processes: bool) -> None:
+        """Start what is missing of worker processes, or the lanes of this process."""
+        if processes and not self.has_processes:
+            for index in range(self._sizing.processes):
+                self._start_process(index)
+        elif not processes and not self.hosts:
+            self._add(
+                ThreadHost(
+                    self._settings, self._credentials, self._sizing.lanes, self._inbox, max_block=self._max_block
+                ),
+                self._sizing.lanes,
+            )
+
+    def idle_slots(self) -> list[Slot]:
+        """Lanes that could work, process lanes only once there are any, spread over the hosts."""
+        only_processes = self.has_processes
+        idle = [s for s in self.slots if s.is_idle and (s.host.is_process or not only_processes)]
+        return sorted(idle, key=lambda slot: slot.lane)
+
+    def find(self, host: Any, lane: int) -> Slot | None:
+        return next((s for s in self.slots if s.host is host and s.lane == lane), None)
+
+    def lost(self, host: Host) -> list[int]:
+        """A host is gone: replace it. Returns the leases that it had."""
+        if host not in self.hosts:
+            return []
+        self._deaths += 1
+        leases = [slot.lease for slot in self.slots if slot.host is host and slot.lease is not None]
+        words = host.last_words() if isinstance(host, ProcessHost) else ""
+        _log.warning("worker.died", host=str(host), leases=len(leases), stderr=words)
+        self.hosts.remove(host)
+        self.slots = [slot for slot in self.slots if slot.host is not host]
+        host.kill()
+        if self._deaths > _MAX_DEATHS:
+            raise NetworkError(
+                f"Worker processes died {self._deaths} times; the last one said: {words or 'nothing'}. "
+                "Run with --processes 0 to do without them. What was received is kept."
+            )
+        self._start_process(len(self.hosts))
+        return leases
+
+    def limit(self, allowances: dict[int, int] | None) -> None:
+        """Set all allowances to unlimited, where no limit is asked for."""
+        if allowances is None:
+            for slot in self.slots:
+                slot.cell.set_allowance(UNLIMITED)
+
+    def kill(self) -> None:
+        """End all hosts and wait for them."""
+        for host in self.hosts:
+            host.kill()
+        self.hosts, self.slots = [], []
+
+    def _start_process(self, index: int) -> None:
+        lanes = -(-self._sizing.lanes // self._sizing.processes)
+        host = ProcessHost(
+            self._settings,
+            self._credentials,
+            lanes,
+            self._inbox,
+            first_turn=index * lanes,
+            max_block=self._max_block,
+        )
+        _log.info("worker.started", host=str(host), lanes=lanes)
+        self._add(host, lanes)
+
+    def _add(self, host: Host, lanes: int) -> None:
+        self.hosts.append(host)
+        self.slots += [Slot(host, lane) for lane in range(lanes)]

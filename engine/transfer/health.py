@@ -1,0 +1,118 @@
+"""Which lanes to give up on, and how many to have. Pure: figures in, decisions out."""
+
+from collections import deque
+from collections.abc import Sequence
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+SLOW_AFTER_S = 3.0
+SLOW_SHARE = 0.2
+_WINDOW_S = 3.0
+
+
+class Pulse:
+    """The receive rate of one lane over the last three seconds."""
+
+    def __init__(self, now: float, received: int) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(now, received)])
+
+    def sample(self, now: float, received: int) -> None:
+        self._samples.append((now, received))
+        while len(self._samples) > 2 and self._samples[1][0] <= now - _WINDOW_S:
+            self._samples.popleft()
+
+    @property
+    def rate_bytes_s(self) -> float:
+        (t0, n0), (t1, n1) = self._samples[0], self._samples[-1]
+        return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+
+
+class LaneView(msgspec.Struct, frozen=True):
+    """A lane at work, as its judge sees it."""
+
+    lease: int
+    age_s: float
+    """Since its body began; 0 while it waits for one."""
+    silent_s: float
+    rate_bytes_s: float
+    is_waiting: bool
+    """For the first byte."""
+    is_throttled: bool
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Take this lease away from its lane."""
+
+    lease: int
+    kind: Literal["stalled", "slow"]
+    after_s: float
+
+
+def judge(
+    lanes: Sequence[LaneView], finished_rates: Sequence[float], stall_timeout_s: float, *, is_limited: bool
+) -> list[Verdict]:
+    """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after three seconds under
+    a fifth of the median, lanes that have finished included. Waiting for our own rate limiter is neither."""
+    verdicts = []
+    rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= SLOW_AFTER_S] + list(finished_rates)
+    typical = median(rates) if len(rates) >= 3 and not is_limited else 0.0
+    for lane in lanes:
+        limit = stall_timeout_s * (3 if lane.is_waiting else 1)
+        if lane.is_throttled:
+            continue
+        if lane.silent_s > limit:
+            verdicts.append(Verdict(lane.lease, "stalled", lane.silent_s))
+        elif lane.age_s >= SLOW_AFTER_S and lane.rate_bytes_s < SLOW_SHARE * typical:
+            verdicts.append(Verdict(lane.lease, "slow", lane.age_s))
+    return verdicts
+
+
+class LaneCount:
+    """How many lanes an origin gets: what was asked for, fewer while it pushes back."""
+
+    RECOVERY_S = 5.0
+
+    def __init__(self, ceiling: int) -> None:
+        self.ceiling = ceiling
+        self.now = ceiling
+        self._last_change = 0.0
+
+    def pushed_back(self, now: float, active: int) -> None:
+        """429, 503, or connections refused while others work: halve, at most once a second."""
+        if now - self._last_change >= 1.0:
+            self.now = max(1, min(self.now, active) // 2)
+            self._last_change = now
+
+    def tick(self, now: float) -> None:
+        """One lane more after each quiet five seconds."""
+        if self.now < self.ceiling and now - self._last_change >= self.RECOVERY_S:
+            self.now += 1
+            self._last_change = now
+
+
+class Attempts:
+    """Counts failures of one file: anew once it got further than ever, and once per round of leases, so that
+    eight lanes which lose one server count as one failure."""
+
+    def __init__(self, allowed: int) -> None:
+        self.allowed = allowed
+        self.count = 0
+        self.round = 0
+        self._furthest = 0
+
+    def failed(self, round_of_lease: int, furthest: int) -> bool:
+        """Note a failure. True if it counts as a new one."""
+        if round_of_lease < self.round:
+            return False
+        self.round += 1
+        if furthest > self._furthest:
+            self._furthest = furthest
+            self.count = 0
+        self.count += 1
+        return True
+
+    @property
+    def are_exhausted(self) -> bool:
+        return self.count > self.allowed

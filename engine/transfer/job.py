@@ -1,0 +1,22 @@
+"""What a pull is asked to do with one file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from engine.remote_file import RemoteFile
+from engine.store.receipts import Receipts
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """Fetch remote to target."""
+
+    remote: RemoteFile
+    target: Path
+    """Absolute."""
+    partial: Path
+    """Folder of the part, on the target's file system."""
+    receipts: Receipts
+    refresh: Callable[[], RemoteFile] | None = None
+    """Ask the source again what it publishes; used when content does not agree with its digest."""

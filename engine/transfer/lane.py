@@ -1,0 +1,313 @@
+"""A lane: a thread with a keep-alive connection that turns leases into bytes on disk.
+
+It decides nothing. It sends the request it is told to send, refuses an answer that does not fit, writes what
+fits at its offset, and reports. What to do about a failure is the coordinator's business.
+
+Revocation. `revoke` takes the lane's lock, marks the lease, and reports what was written; after that the lane
+throws away whatever its socket still yields. The lock is held around each write and its bookkeeping, so when
+`revoke` returns no byte of that lease can reach the file any more, even though the thread may be stuck.
+"""
+
+import os
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import xxhash
+
+from engine.errors import EngineError
+from engine.settings import Settings
+from engine.spans import Grid, Span
+from engine.telemetry import redact
+from engine.transfer.answers import facts_of, refuse_misfit, request_headers
+from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
+from engine.transfer.messages import LaneFree, Lease, LeaseEnded, PieceWritten, Proceed, SegmentWritten, Up
+from engine.transport.auth import Credentials
+from engine.transport.metered import wake
+from engine.transport.retry import Failure
+from engine.transport.wire import Answer, Wire, WireError, describe
+
+_MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
+_BLOCK_S = 0.05
+_THROTTLE_POLL_S = 0.01
+
+
+class PartFile(msgspec.Struct, frozen=True):
+    """A part as a host has it open. lock keeps the part's lock alive as long as this process lives."""
+
+    fd: int
+    lock: int
+    grid: Grid
+
+
+class _Revoked(Exception):
+    """The lease is no longer ours."""
+
+
+class Lane:
+    """One lane. All public methods but run() are called by its host's thread."""
+
+    def __init__(
+        self,
+        number: int,
+        settings: Settings,
+        credentials: Credentials,
+        cell: Cell,
+        files: dict[int, PartFile],
+        emit: Callable[[Up], None],
+        *,
+        turn: int,
+        max_block: int = _MAX_BLOCK,
+    ) -> None:
+        self.number = number
+        self._settings = settings
+        self._cell = cell
+        self._files = files
+        self._emit = emit
+        self._wire = Wire(settings, credentials, meter=self, turn=turn)
+        self._orders: queue.SimpleQueue[Lease | Proceed | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._is_revoked = False
+        self._socket: socket.socket | None = None
+        self._piece_start = self._position = 0
+        self._block = _FIRST_BLOCK
+        self._max_block = max_block
+        self._discarded = 0
+        self._wait_s = self._receive_s = self._write_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
+        self._thread.start()
+
+    # The host's side
+
+    def take(self, order: Lease | Proceed) -> None:
+        self._orders.put(order)
+
+    def revoke(self, lease: int) -> None:
+        """End this lease now, if it is still alive; see the module's text."""
+        with self._lock:
+            if self._lease is None or self._lease.lease != lease or self._is_revoked:
+                return
+            self._is_revoked = True
+            self._report_piece()
+            self._emit(self._ended(None, is_revoked=True))
+            if self._socket is not None:
+                wake(self._socket)
+        self._orders.put(Proceed(self.number, lease, None, go=False))
+
+    def stop(self) -> None:
+        """Let the thread end after its lease; it is a daemon, so nobody has to wait."""
+        self._orders.put(None)
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    # What the connection tells (transport.metered.Meter)
+
+    def attach(self, wire: socket.socket) -> None:
+        with self._lock:
+            self._socket = wire
+            if self._is_revoked:
+                wake(wire)
+
+    def received(self, nbytes: int) -> None:
+        self._cell.add_received(nbytes)
+
+    # The thread's side
+
+    def _run(self) -> None:
+        while (order := self._orders.get()) is not None:
+            if isinstance(order, Lease):
+                self._work(order)
+        self._wire.close()
+
+    def _work(self, lease: Lease) -> None:
+        with self._lock:
+            self._lease, self._is_revoked = lease, False
+            self._piece_start = self._position = lease.span.start if lease.span else 0
+            self._discarded = 0
+            self._wait_s = self._receive_s = self._write_s = 0.0
+        failure = None
+        try:
+            self._fetch(lease)
+        except _Revoked:
+            pass
+        except WireError as exc:
+            failure = exc.failure
+        except EngineError as exc:
+            failure = Failure(kind="address", message=str(exc), url=redact(lease.url))
+        if failure is not None:
+            self._wire.forget(lease.url)
+        self._finish(failure)
+
+    def _finish(self, failure: Failure | None) -> None:
+        self._cell.set_state(IDLE)
+        with self._lock:
+            revoked = self._is_revoked
+            if not revoked:
+                self._report_piece()
+                self._emit(self._ended(failure))
+            self._lease = None
+        if revoked:
+            self._emit(LaneFree(self.number, self._discarded))
+
+    def _fetch(self, lease: Lease) -> None:
+        self._cell.set_state(WAITING)
+        started = time.monotonic()
+        answer = self._wire.open("GET", lease.url, request_headers(lease))
+        self._wait_s = time.monotonic() - started
+        try:
+            self._take_answer(lease, answer)
+        except BaseException:
+            answer.close()
+            raise
+
+    def _take_answer(self, lease: Lease, answer: Answer) -> None:
+        opened = facts_of(lease, answer)
+        refuse_misfit(lease, answer, opened)
+        if lease.wants_facts or lease.is_probe:
+            self._emit(opened)
+        stop = lease.span.stop if lease.span else None
+        if lease.is_probe:
+            proceed = self._wait_proceed(lease.lease)
+            if not proceed.go:
+                answer.close()
+                return
+            stop = proceed.stop
+        self._cell.set_state(BODY)
+        self._receive(lease, answer, stop)
+
+    def _wait_proceed(self, lease: int) -> Proceed:
+        while True:
+            order = self._orders.get()
+            if order is None:
+                raise _Revoked
+            if isinstance(order, Proceed) and order.lease == lease:
+                return order
+
+    def _receive(self, lease: Lease, answer: Answer, stop: int | None) -> None:
+        """Body to disk until stop (None: its end), one segment after the other."""
+        part = self._files[lease.file]
+        while stop is None or self._position < stop:
+            if not self._receive_segment(lease, answer, part, stop):
+                if stop is None:
+                    return
+                raise WireError(
+                    Failure(kind="cut", message=f"{redact(answer.url)} ended the body early.", url=redact(answer.url))
+                )
+        self._release(answer)
+
+    def _receive_segment(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> bool:
+        """Up to the next segment's edge; False when the body ends before."""
+        index = part.grid.index_of(self._position)
+        segment = part.grid.span_of(index)
+        edge = segment.stop if stop is None else min(segment.stop, stop)
+        check = xxhash.xxh3_64() if self._position == segment.start else None
+        while self._position < edge:
+            data = self._read(answer, min(self._block, edge - self._position))
+            if not data:
+                return False
+            self._write(part.fd, data)
+            if check is not None:
+                check.update(data)
+        with self._lock:
+            if self._is_revoked:
+                raise _Revoked
+            if check is not None and edge == segment.stop:
+                self._piece_start = self._position
+                self._cell.set_unreported(0)
+                self._emit(SegmentWritten(lease.lease, lease.file, index, check.intdigest()))
+            else:
+                self._report_piece()
+        return True
+
+    def _read(self, answer: Answer, nbytes: int) -> bytes:
+        nbytes = self._throttled(nbytes)
+        started = time.monotonic()
+        try:
+            data: bytes = answer.response.read(nbytes, decode_content=False)
+        except Exception as exc:  # noqa: BLE001 - urllib3, http.client, ssl and socket errors alike become a Failure
+            if self._is_revoked:
+                raise _Revoked from exc
+            raise WireError(describe(exc, redact(answer.url))) from exc
+        took = time.monotonic() - started
+        self._receive_s += took
+        self._cell.add_taken(len(data))
+        self._adapt_block(len(data), took)
+        return data
+
+    def _adapt_block(self, nbytes: int, took_s: float) -> None:
+        """A block is what comes in about 50 ms: what a crash or a revocation may cost stays small on slow lines."""
+        if took_s < _BLOCK_S / 2 and nbytes == self._block:
+            self._block = min(self._block * 2, self._max_block)
+        elif took_s > _BLOCK_S * 2:
+            self._block = max(self._block // 2, _MIN_BLOCK)
+
+    def _throttled(self, nbytes: int) -> int:
+        """Wait until the rate limiter grants something; at most nbytes of it."""
+        if self._cell.room >= nbytes:
+            return nbytes
+        while self._cell.room <= 0:
+            if self._is_revoked:
+                raise _Revoked
+            self._cell.set_state(THROTTLED)
+            time.sleep(_THROTTLE_POLL_S)
+        self._cell.set_state(BODY)
+        return min(nbytes, self._cell.room)
+
+    def _write(self, fd: int, data: bytes) -> None:
+        with self._lock:
+            if self._is_revoked:
+                self._discarded += len(data)
+                raise _Revoked
+            started = time.monotonic()
+            try:
+                write_all(fd, data, self._position)
+            except OSError as exc:
+                raise WireError(Failure(kind="disk", message=f"Cannot write: {exc.strerror}.", errno=exc.errno)) from exc
+            self._write_s += time.monotonic() - started
+            self._position += len(data)
+            self._cell.set_unreported(self._position - self._piece_start)
+
+    def _release(self, answer: Answer) -> None:
+        """Keep the connection if the body ends where it should; a chunked one has its last chunk still to come."""
+        if not answer.response.isclosed() and self._rest(answer):
+            answer.close()
+
+    def _rest(self, answer: Answer) -> bool:
+        try:
+            return bool(answer.response.read(1, decode_content=False))
+        except Exception:  # noqa: BLE001 - all bytes that were asked for are here; the connection is dropped instead
+            return True
+
+    # Under the lock
+
+    def _report_piece(self) -> None:
+        if self._lease is not None and self._position > self._piece_start:
+            self._emit(PieceWritten(self._lease.lease, self._lease.file, Span(self._piece_start, self._position)))
+        self._piece_start = self._position
+        self._cell.set_unreported(0)
+
+    def _ended(self, failure: Failure | None, *, is_revoked: bool = False) -> LeaseEnded:
+        assert self._lease is not None  # noqa: S101 - an invariant of the class, under its lock
+        return LeaseEnded(
+            self.number,
+            self._lease.lease,
+            self._lease.file,
+            failure=failure,
+            is_revoked=is_revoked,
+            discarded_bytes=self._discarded,
+            wait_s=self._wait_s,
+            receive_s=self._receive_s,
+            write_s=self._write_s,
+        )
+
+
+def write_all(fd: int, data: bytes, offset: int) -> None:
+    """pwrite until everything is written; a signal or a nearly full disk may cut a write short."""
+    written = os.pwrite(fd, data, offset)
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset + written)

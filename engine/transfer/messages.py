@@ -1,0 +1,135 @@
+"""What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, never file bytes.
+
+Down: Open, Lease, Proceed, Revoke, Close. Up: Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
+Every lease ends with exactly one LeaseEnded, whoever ends it; whatever it wrote was reported before. After it
+nothing is written under that lease.
+"""
+
+import msgspec
+
+from engine.remote_file import Identity
+from engine.spans import Span
+from engine.transport.retry import Failure
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True):
+    """Root of all messages."""
+
+
+class Open(Message, tag="open"):
+    """Take a part's descriptors (sent along) under this file number. size None: it grows as it comes."""
+
+    file: int
+    size: int | None
+    segment_size: int
+
+
+class Lease(Message, tag="lease"):
+    """Fetch span of url into the file."""
+
+    lane: int
+    lease: int
+    file: int
+    url: str
+    span: Span | None
+    """None: ask for no range, take the whole body as it comes."""
+    identity: Identity | None = None
+    """What the answer must agree with; None where nothing is known yet."""
+    has_digest: bool = False
+    """A digest decides, so validators are neither sent nor compared (edges of one CDN disagree on them)."""
+    is_located: bool = False
+    """url is where a redirect has led, so a refusal may mean that it has expired."""
+    wants_facts: bool = False
+    """Answer with Opened before the body."""
+    is_probe: bool = False
+    """Wait for Proceed before the body: the part does not exist yet."""
+
+
+class Proceed(Message, tag="proceed"):
+    """The answer to a probe: write this much of the body, or drop it."""
+
+    lane: int
+    lease: int
+    stop: int | None
+    """Where to stop; None: at the end of the body."""
+    go: bool
+
+
+class Revoke(Message, tag="revoke"):
+    """Stop writing under this lease now."""
+
+    lane: int
+    lease: int
+
+
+class Close(Message, tag="close"):
+    """Close the part's descriptors; none of its leases is alive."""
+
+    file: int
+
+
+class Opened(Message, tag="opened"):
+    """The headers of an answer."""
+
+    lane: int
+    lease: int
+    file: int
+    url: str
+    """Final URL; may be signed, so it is never stored or logged whole."""
+    is_redirected: bool
+    status: int
+    span: Span | None
+    identity: Identity
+    linked_etag: str | None = None
+    """X-Linked-Etag, X-Linked-Size and X-Repo-Commit of the first answer, from the origin that was asked."""
+    linked_size: int | None = None
+    commit: str | None = None
+
+
+class SegmentWritten(Message, tag="segment"):
+    """A whole segment went to disk through one lane; check is the xxh3_64 of what was received."""
+
+    lease: int
+    file: int
+    index: int
+    check: int
+
+
+class PieceWritten(Message, tag="piece"):
+    """Part of a segment went to disk."""
+
+    lease: int
+    file: int
+    span: Span
+
+
+class LeaseEnded(Message, tag="ended"):
+    """No byte will be written under this lease any more. Without failure, all of it was."""
+
+    lane: int
+    lease: int
+    file: int
+    failure: Failure | None = None
+    is_revoked: bool = False
+    """The lane itself is not free before LaneFree."""
+    discarded_bytes: int = 0
+    wait_s: float = 0.0
+    receive_s: float = 0.0
+    write_s: float = 0.0
+
+
+class LaneFree(Message, tag="free"):
+    """A lane whose lease was revoked has come back."""
+
+    lane: int
+    discarded_bytes: int = 0
+
+
+class Closed(Message, tag="closed"):
+    """The host has no descriptor of this file any more."""
+
+    file: int
+
+
+Down = Open | Lease | Proceed | Revoke | Close
+Up = Opened | SegmentWritten | PieceWritten | LeaseEnded | LaneFree | Closed

@@ -1,0 +1,104 @@
+"""What is still to be fetched of one file, and by whom. Pure: no sockets, clocks, files or processes.
+
+Every byte of the file is in exactly one of three states: missing, leased, or written. A lease is carved
+at the lowest missing offset, so that the frontier can hash while the rest arrives; it ends on a segment's
+edge. What a lease did not write when it ends is missing again, to the byte.
+"""
+
+from collections.abc import Iterable
+
+from engine.spans import Grid, Span, SpanSet
+
+LEASE_SECONDS = 2.0
+LEASE_SEGMENTS = 32
+
+
+def lease_length(remaining: int, segment: int, rate_bytes_s: float, lanes: int) -> int:
+    """How many bytes a lane should be given: about two seconds of its work, at most 32 segments, at most
+    half of its share of what remains (so that the end is shared out finely), at least one segment."""
+    length = min(int(LEASE_SECONDS * rate_bytes_s), LEASE_SEGMENTS * segment, remaining // (2 * max(lanes, 1)))
+    return max(segment, length // segment * segment)
+
+
+class Plan:
+    """The plan of one file of known size."""
+
+    def __init__(self, grid: Grid, held: Iterable[int] = ()) -> None:
+        self.grid = grid
+        self._written = grid.runs(held)
+        self._missing = self._written.complement(Span(0, grid.size))
+        self._leased: dict[int, Span] = {}
+        self._checked = set(held)
+
+    def __repr__(self) -> str:
+        return f"<Plan {self._written.nbytes}/{self.grid.size} written, {len(self._leased)} leases>"
+
+    @property
+    def written_bytes(self) -> int:
+        return self._written.nbytes
+
+    @property
+    def missing_bytes(self) -> int:
+        """Bytes that nobody fetches yet."""
+        return self._missing.nbytes
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every segment is written and checked."""
+        return len(self._checked) == self.grid.count
+
+    @property
+    def has_leases(self) -> bool:
+        return bool(self._leased)
+
+    @property
+    def frontier_limit(self) -> int:
+        """How far the file is written without a gap."""
+        return self._written.contiguous_from(0)
+
+    def carve(self, lease: int, rate_bytes_s: float, lanes: int) -> Span | None:
+        """Lease the lowest missing bytes under this number; None when nothing is missing."""
+        run = self._missing.first()
+        if run is None:
+            return None
+        segment = self.grid.segment_size
+        stop = run.start + lease_length(self._missing.nbytes, segment, rate_bytes_s, lanes)
+        edge = max(stop // segment * segment, (run.start // segment + 1) * segment)
+        span = Span(run.start, min(edge, run.stop))
+        self._missing.remove(span)
+        self._leased[lease] = span
+        return span
+
+    def carve_rest(self, lease: int) -> Span | None:
+        """Lease the whole lowest run of missing bytes: for one stream, which cannot be shared out."""
+        run = self._missing.first()
+        if run is not None:
+            self._missing.remove(run)
+            self._leased[lease] = run
+        return run
+
+    def wrote_segment(self, index: int) -> None:
+        """A whole segment is on disk and its check is known."""
+        self._written.add(self.grid.span_of(index))
+        self._checked.add(index)
+
+    def wrote_piece(self, span: Span) -> list[int]:
+        """A part of a segment is on disk. Returns the segments that are whole now but have no check yet."""
+        self._written.add(span)
+        touched = range(self.grid.index_of(span.start), self.grid.index_of(span.stop - 1) + 1) if span else ()
+        return [i for i in touched if i not in self._checked and self._written.has(self.grid.span_of(i))]
+
+    def end(self, lease: int) -> Span | None:
+        """The lease is over, however: what it left unwritten is missing again. Returns what it was, None if unknown."""
+        span = self._leased.pop(lease, None)
+        if span is not None:
+            for rest in self._written.complement(span):
+                self._missing.add(rest)
+        return span
+
+    def lose(self, index: int) -> None:
+        """A held segment turned out bad: fetch it again."""
+        span = self.grid.span_of(index)
+        self._checked.discard(index)
+        self._written.remove(span)
+        self._missing.add(span)

@@ -1,0 +1,104 @@
+"""Connections that count what they receive, as connection classes of urllib3's pools.
+
+Counting stands at the socket, per receive: a read of 1 MiB may take a minute on a slow line, and
+whoever judges a stall must see its bytes arrive. The same place keeps what arrived before an error:
+`BufferedReader.read(n)` throws away everything when a receive in its middle fails, so the failing
+receive answers "end of stream" first, and raises when asked again.
+"""
+
+import io
+import socket
+from typing import Any, Protocol
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class Meter(Protocol):
+    """Who is told what a connection does."""
+
+    def attach(self, wire: socket.socket) -> None:
+        """A connection is up; wire is its plain socket, under TLS too."""
+
+    def received(self, nbytes: int) -> None:
+        """So many bytes came out of one receive."""
+
+
+class NoMeter:
+    """For requests that nobody watches."""
+
+    def attach(self, wire: socket.socket) -> None:
+        pass
+
+    def received(self, nbytes: int) -> None:
+        pass
+
+
+class _MeteredRaw(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, meter: Meter) -> None:
+        self._raw = raw
+        self._meter = meter
+        self._failure: BaseException | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            nbytes = self._raw.readinto(buffer) or 0
+        except OSError as exc:
+            self._failure = exc
+            return 0
+        self._meter.received(nbytes)
+        return nbytes
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _MeteredSocket:
+    """A socket whose makefile() counts; all else is the socket's own."""
+
+    def __init__(self, sock: Any, meter: Meter) -> None:
+        self._sock = sock
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def makefile(self, mode: str = "rb", buffering: int | None = None, **_: Any) -> io.BufferedReader:
+        return io.BufferedReader(_MeteredRaw(self._sock.makefile(mode, buffering=0), self._meter))
+
+
+class _Metered:
+    """Mixed into urllib3's connection classes; `meter` is set on a subclass per lane."""
+
+    meter: Meter = NoMeter()
+    sock: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]  # the mixin's next class is urllib3's connection
+        self.meter.attach(self.sock)
+        self.sock = _MeteredSocket(self.sock, self.meter)
+
+
+def connection_classes(meter: Meter) -> dict[str, type[HTTPConnection]]:
+    """Connection classes for urllib3 pools, by scheme, that report to this meter."""
+    return {
+        "http": type("MeteredHTTP", (_Metered, HTTPConnection), {"meter": meter}),
+        "https": type("MeteredHTTPS", (_Metered, HTTPSConnection), {"meter": meter}),
+    }
+
+
+def wake(wire: socket.socket) -> None:
+    """Make a thread that is stuck in a receive on this socket return; it must throw away what it gets.
+
+    The plain socket's own shutdown, not SSLSocket.shutdown: that one drops the TLS layer while another
+    thread reads, which then gets ciphertext as content.
+    """
+    try:
+        socket.socket.shutdown(wire, socket.SHUT_RDWR)
+    except (OSError, TypeError):
+        pass  # closed already, or a TLS-in-TLS transport, which has no socket of its own

@@ -1,0 +1,342 @@
+"""One lane's way to the network: urllib3 pools pinned to addresses, and our own redirect loop.
+
+urllib3 never follows a redirect, decodes a body or retries for us: each of these has a rule here.
+Not thread-safe: every lane has its own Wire. Foreign exceptions are translated once, in `_translated`.
+"""
+
+import os
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import urllib3
+from urllib3 import exceptions as u3
+from urllib3.util import Timeout
+
+from engine import __version__
+from engine.errors import NetworkError, RedirectRefused
+from engine.settings import Settings
+from engine.telemetry import redact
+from engine.transport import addresses
+from engine.transport.auth import Credentials, origin_of
+from engine.transport.metered import Meter, NoMeter, connection_classes
+from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
+from engine.transport.retry import Failure
+
+USER_AGENT = f"jarvis/{__version__}"
+_FALLBACK_CONNECT_S = 3.0
+"""Connect timeout while there are other addresses to try: a dead IPv6 route must not cost ten seconds."""
+
+
+class WireError(Exception):
+    """A failure, as a value. Never leaves transport and transfer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A redirect that was followed: who sent it, and the headers that came with it."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """An open response: its body is unread. Close it, or read it to its end to keep the connection."""
+
+    response: urllib3.HTTPResponse
+    url: str
+    hops: list[Hop]
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.response.headers
+
+    def close(self) -> None:
+        """Drop the connection with whatever it still carries."""
+        self.response.close()
+
+
+class Wire:
+    """Requests of one lane. `turn` spreads lanes over a name's addresses."""
+
+    def __init__(
+        self, settings: Settings, credentials: Credentials, *, meter: Meter | None = None, turn: int = 0
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._classes = connection_classes(meter or NoMeter())
+        self._turn = turn
+        self._pools: dict[tuple[str, str], urllib3.HTTPConnectionPool] = {}
+        self._addresses: dict[str, list[str]] = {}
+        self._proxies = _proxies(settings)
+
+    def open(
+        self, method: str, url: str, headers: Mapping[str, str], *, read_timeout_s: float | None = None
+    ) -> Answer:
+        """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError."""
+        hops: list[Hop] = []
+        start = check_url(url)
+        while True:
+            with _translated(url):
+                must_be_public = bool(hops) and url != start and self._is_public(start)
+                response = self._send(method, url, headers, read_timeout_s, must_be_public=must_be_public)
+            if response.status not in REDIRECTS:
+                return Answer(response, url, hops)
+            hops.append(Hop(url, response.headers))
+            with _translated(url):
+                self._drain(response)
+                if len(hops) > MAX_HOPS:
+                    raise RedirectRefused(f"{redact(start)} redirects more than {MAX_HOPS} times.")
+                url = next_url(url, response.headers.get("location"))
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+
+    def forget(self, url: str) -> None:
+        """Try another address of this URL's host next time."""
+        self._turn += 1
+        self._addresses.pop(origin_of(url), None)
+
+    def _drain(self, response: urllib3.HTTPResponse) -> None:
+        """Read a redirect's small body so that its connection can be used again; drop a large one."""
+        if int(response.headers.get("content-length") or 1 << 20) > 1 << 16:
+            response.close()
+        else:
+            response.read(1 << 16, decode_content=False)
+            response.release_conn()
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], read_timeout_s: float | None, *, must_be_public: bool
+    ) -> urllib3.HTTPResponse:
+        parts = urlsplit(url)
+        target = parts._replace(scheme="", netloc="").geturl() or "/"
+        sent = {
+            "User-Agent": USER_AGENT,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            **headers,
+            **self._credentials.for_url(url),
+            "Host": parts.netloc,
+        }
+        failure: Exception | None = None
+        routes = self._routes(url, must_be_public=must_be_public)
+        for index, address in enumerate([*routes]):
+            last = index == len(routes) - 1
+            timeout = self._settings.connect_timeout_s
+            pool = self._pool(url, address)
+            try:
+                response: Any = pool.urlopen(
+                    method,
+                    url if pool.proxy is not None and parts.scheme == "http" else target,
+                    headers=sent,
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,
+                    preload_content=False,
+                    decode_content=False,
+                    timeout=Timeout(
+                        connect=timeout if last else min(timeout, _FALLBACK_CONNECT_S), read=read_timeout_s
+                    ),
+                )
+            except (u3.NewConnectionError, u3.ConnectTimeoutError) as exc:
+                failure = exc
+                continue
+            self._prefer(url, address)
+            return response
+        raise failure or NetworkError(f"No address for {redact(url)}.")
+
+    def _routes(self, url: str, *, must_be_public: bool) -> list[str]:
+        """Addresses to try for url, the one that worked before first; "" stands for a proxy."""
+        if self._proxy_for(url):
+            return [""]
+        found = self._resolved(url)
+        if must_be_public and not self._settings.allow_private_redirects:
+            private = [a for a in found if not addresses.is_public(a)]
+            if private:
+                raise RedirectRefused(
+                    f"A public server redirects to {urlsplit(url).hostname!r}, which is the private address "
+                    f"{private[0]}. Refused: it could be aimed at services of your own network."
+                )
+        return found
+
+    def _resolved(self, url: str) -> list[str]:
+        """Addresses of url's host in this lane's order; asked once, then remembered until forget()."""
+        origin = origin_of(url)
+        if origin not in self._addresses:
+            parts = urlsplit(url)
+            found = addresses.resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+            self._addresses[origin] = addresses.rotated(found, self._turn)
+        return self._addresses[origin]
+
+    def _prefer(self, url: str, address: str) -> None:
+        """Ask this address first from now on."""
+        known = self._addresses.get(origin_of(url), [])
+        if known and known[0] != address:
+            known.remove(address)
+            known.insert(0, address)
+
+    def _is_public(self, url: str) -> bool:
+        """Whether url starts outside of private networks; through a proxy only the name can tell."""
+        host = urlsplit(url).hostname or ""
+        if self._proxy_for(url):
+            return addresses.is_public(host) if addresses.is_literal(host) else host != "localhost"
+        return all(addresses.is_public(a) for a in self._resolved(url))
+
+    def _pool(self, url: str, address: str) -> urllib3.HTTPConnectionPool:
+        key = (origin_of(url), address)
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = self._make_pool(url, address)
+            pool.ConnectionCls = self._classes[urlsplit(url).scheme.lower()]  # type: ignore[assignment]  # ours is the base class's subclass
+        return pool
+
+    def _make_pool(self, url: str, address: str) -> urllib3.HTTPConnectionPool:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        secure = parts.scheme.lower() == "https"
+        if proxy := self._proxy_for(url):
+            manager = urllib3.ProxyManager(
+                proxy, ssl_context=tls_context(self._settings), proxy_headers=_proxy_headers(proxy)
+            )
+            return manager.connection_from_host(host, parts.port, parts.scheme.lower())
+        if secure:
+            return urllib3.HTTPSConnectionPool(
+                address, parts.port or 443, maxsize=1, ssl_context=tls_context(self._settings), server_hostname=host
+            )
+        return urllib3.HTTPConnectionPool(address, parts.port or 80, maxsize=1)
+
+    def _proxy_for(self, url: str) -> str | None:
+        parts = urlsplit(url)
+        if not self._proxies:
+            return None
+        if self._settings.proxy:
+            return self._settings.proxy
+        from urllib.request import proxy_bypass_environment
+
+        if proxy_bypass_environment(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):
+            return None
+        return self._proxies.get(parts.scheme.lower()) or self._proxies.get("all")
+
+
+def _proxies(settings: Settings) -> dict[str, str]:
+    """Proxies by scheme; urllib.request is only loaded where the environment names one."""
+    if settings.proxy:
+        return {"http": settings.proxy, "https": settings.proxy}
+    if not any(name.lower().endswith("_proxy") and value for name, value in os.environ.items()):
+        return {}
+    from urllib.request import getproxies_environment
+
+    found = getproxies_environment()
+    return {
+        scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items() if scheme != "no"
+    }
+
+
+def _proxy_headers(proxy: str) -> dict[str, str]:
+    """Basic credentials that a proxy URL carries."""
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    from urllib.parse import unquote
+
+    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return dict(urllib3.make_headers(proxy_basic_auth=user))
+
+
+_contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """The TLS context of this process for these settings: the system's trust, or --cacert, or none at all."""
+    key = (settings.cacert, settings.insecure)
+    if key not in _contexts:
+        _contexts[key] = _make_tls_context(settings)
+    return _contexts[key]
+
+
+def _make_tls_context(settings: Settings) -> ssl.SSLContext:
+    if settings.insecure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    if settings.cacert:
+        try:
+            return ssl.create_default_context(cafile=settings.cacert)
+        except (OSError, ssl.SSLError) as exc:
+            raise NetworkError(
+                f"Cannot read certificates from {settings.cacert!r}: {exc}. Give --cacert a PEM file."
+            ) from exc
+    import truststore
+
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Foreign exceptions into WireError, by one table."""
+    shown = redact(url)
+    try:
+        yield
+    except WireError:
+        raise
+    except RedirectRefused as exc:
+        raise WireError(Failure(kind="redirect", message=str(exc), url=shown)) from exc
+    except NetworkError as exc:
+        raise WireError(Failure(kind="connect", message=str(exc), url=shown)) from exc
+    except (u3.HTTPError, OSError, ValueError) as exc:
+        raise WireError(describe(exc, shown)) from exc
+
+
+def describe(exc: BaseException, shown: str) -> Failure:
+    """A foreign exception as a Failure; shown is the redacted URL."""
+    cause = _innermost(exc)
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return Failure(
+            kind="tls",
+            url=shown,
+            message=f"The certificate of {shown} is not trusted: {cause.verify_message}. "
+            "If it is your own authority's, name it with --cacert.",
+        )
+    if isinstance(exc, u3.NewConnectionError | u3.ConnectTimeoutError | u3.ProxyError):
+        return Failure(kind="connect", message=f"Cannot connect to {shown}: {_words(cause)}.", url=shown)
+    if isinstance(exc, u3.SSLError) or isinstance(cause, ssl.SSLError):
+        return Failure(kind="connect", message=f"TLS with {shown} failed: {_words(cause)}.", url=shown)
+    if isinstance(cause, ConnectionError):
+        return Failure(kind="reset", message=f"{shown} broke the connection: {_words(cause)}.", url=shown)
+    if isinstance(cause, TimeoutError) or isinstance(exc, u3.TimeoutError):
+        return Failure(kind="stalled", message=f"{shown} sent nothing for too long.", url=shown)
+    if isinstance(exc, u3.IncompleteRead):
+        return Failure(kind="cut", message=f"{shown} ended the body early.", url=shown)
+    return Failure(kind="protocol", message=f"{shown} does not keep to HTTP: {_words(cause)}.", url=shown)
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """The cause that urllib3 wraps: reasons, arguments and contexts, at most a few deep."""
+    for _ in range(6):
+        inner = getattr(exc, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((a for a in getattr(exc, "args", ()) if isinstance(a, BaseException)), None)
+        inner = inner or exc.__cause__
+        if inner is None or inner is exc:
+            return exc
+        exc = inner
+    return exc
+
+
+def _words(exc: BaseException) -> str:
+    """An exception in words, without its object's address, and never with a URL's query."""
+    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+    return str(text).partition(": ")[2] if "object at 0x" in str(text) else str(text)[:300]
