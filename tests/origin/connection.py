@@ -10,7 +10,6 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
-from tests.origin.faults import Fault, Stage
 from tests.origin.files import requested_span
 from tests.origin.ledger import Record
 from tests.origin.manners import Exchange, shaped
@@ -96,8 +95,8 @@ class Connection:
 
     def _serve(self) -> Hangup:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for fault in self.origin.faults_at("accept"):
-            if self.origin.is_crowded(fault) and fault.claim():
+        for fault in self.origin.faults_at_the_door():
+            if fault.claim():
                 fault.kind.act(self, **fault.options)
         if self.origin.tls is not None:
             self._start_tls(self.origin.tls)
@@ -120,7 +119,7 @@ class Connection:
         record = self.origin.ledger.open(request, self.number)
         file = self.origin.find(request)
         record.range = requested_span(request, file.content.size if file else 0)
-        exchange = Exchange(self, request, record, file)
+        exchange = Exchange(self, request, record, file, self.origin.faults_striking(record))
         try:
             answer = self.turned_away or self._decide(exchange)
             if request.wants_close:
@@ -134,18 +133,15 @@ class Connection:
             self.origin.ledger.close(record)
 
     def _decide(self, exchange: Exchange) -> Answer:
-        for fault in self._striking("before", exchange):
+        for fault in exchange.faults_at("before"):
             if fault.claim(exchange.record):
                 fault.kind.act(exchange, **fault.options)
         answer = self.origin.answer(exchange)
-        for fault in self._striking("answer", exchange):
+        for fault in exchange.faults_at("answer"):
             changed = shaped(answer)
             if fault.has_times_left and fault.kind.act(changed, exchange, **fault.options):
                 answer = changed if fault.claim(exchange.record) else answer
         return answer
-
-    def _striking(self, stage: Stage, exchange: Exchange) -> list[Fault]:
-        return [fault for fault in self.origin.faults_at(stage) if fault.strikes(exchange.record)]
 
     def _send_answer(self, exchange: Exchange, answer: Answer) -> None:
         exchange.record.status = answer.status
@@ -153,7 +149,7 @@ class Connection:
         if exchange.request.method == "HEAD":
             return
         stream = BodyStream(self, answer, exchange.record)
-        faults = self._striking("body", exchange) if answer.status in (200, 206) else []
+        faults = exchange.faults_at("body") if answer.status in (200, 206) else []
         if exchange.file is not None and answer.status in (200, 206):
             stream.rate = exchange.file.pace
         stream.send(faults)

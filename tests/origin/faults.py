@@ -81,12 +81,19 @@ class Fault:
             return False
         if self.when is not None and not self.when(record):
             return False
+        return self._is_its_turn()
+
+    def _is_its_turn(self) -> bool:
         with self.ledger.condition:
             self.seen += 1
             wanted = (self.nth,) if isinstance(self.nth, int) else self.nth
             if wanted is not None and self.seen not in wanted:
                 return False
             return self.probability >= 1 or self._random.random() < self.probability
+
+    def strikes_at_the_door(self, open_connections: int) -> bool:
+        """Whether it is meant for the newest connection; nth then counts connections."""
+        return open_connections > self.options.get("n", 0) and self._is_its_turn()
 
     def claim(self, record: Record | None = None) -> bool:
         """Take one of its times and count it as fired; False when none is left."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.origin.content import Bytes, Changed, Content, Excerpt, Joined, as_content
-from tests.origin.faults import kind
+from tests.origin.faults import Fault, Stage, kind
 from tests.origin.files import File
 from tests.origin.ledger import Record
 from tests.origin.stream import Hangup
@@ -30,6 +30,11 @@ class Exchange:
     request: Request
     record: Record
     file: File | None
+    faults: list[Fault]
+    """Those that are meant for this request."""
+
+    def faults_at(self, stage: Stage) -> list[Fault]:
+        return [fault for fault in self.faults if fault.kind.stage == stage]
 
 
 # Before an answer

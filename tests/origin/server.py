@@ -14,7 +14,7 @@ from tests.certificates import Certificates, Identity
 from tests.origin import manners, stream  # noqa: F401 - importing them registers the faults
 from tests.origin.connection import Connection
 from tests.origin.content import Content
-from tests.origin.faults import KINDS, Fault, Stage
+from tests.origin.faults import KINDS, Fault
 from tests.origin.files import File, Grants
 from tests.origin.ledger import Ledger, Record
 from tests.origin.manners import Exchange
@@ -206,14 +206,16 @@ class Origin:
         """Whoever hangs or stalls now goes on."""
         self.releases += 1
 
-    def faults_at(self, stage: Stage) -> list[Fault]:
-        return [fault for fault in self._faults if fault.kind.stage == stage]
+    def faults_striking(self, record: Record) -> list[Fault]:
+        """Those meant for a request; to be asked once a request, before anything is done about it."""
+        return [fault for fault in self._faults if fault.kind.stage != "accept" and fault.strikes(record)]
 
-    def is_crowded(self, fault: Fault) -> bool:
-        """Whether a fault at the door is meant for the newest connection."""
-        limit = fault.options.get("n")
+    def faults_at_the_door(self) -> list[Fault]:
+        """Those meant for the newest connection."""
         with self._lock:
-            return limit is None or sum(not c.turned_away for c in self._connections) > limit
+            count = sum(not connection.turned_away for connection in self._connections)
+        at_door = [fault for fault in self._faults if fault.kind.stage == "accept"]
+        return [fault for fault in at_door if fault.strikes_at_the_door(count)]
 
     # Memory
 
