@@ -194,7 +194,9 @@ def loose_job(remote: RemoteFile, target: Path) -> Job:
     )
 
 
-def stored_job(remote: RemoteFile, namespace: str, repository: str, refresh: Callable[[], RemoteFile] | None = None) -> Job:
+def stored_job(
+    remote: RemoteFile, namespace: str, repository: str, refresh: Callable[[], RemoteFile] | None = None
+) -> Job:
     """A job for the store: <root>/llm/<namespace>/<repository>/<path>, its part under <root>/partial/."""
     root = home()
     folder = layout.models(root) / RemoteName.parse(namespace) / RemoteName.parse(repository)
@@ -207,9 +209,17 @@ def stored_job(remote: RemoteFile, namespace: str, repository: str, refresh: Cal
     )
 
 
-def pull(jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer) -> list[Outcome]:
+def pull(
+    jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+) -> list[Outcome]:
     """Run all jobs under one scheduler; a failed one does not stop the others. Returns an outcome for each, in
-    order. KeyboardInterrupt passes through after everything has stopped."""
+    order. KeyboardInterrupt passes through after everything has stopped; its `kept_bytes` says what stays on disk
+    of unfinished files."""
     from engine.transfer.coordinator import Coordinator  # loads urllib3: not before it is needed
 
-    return Coordinator(jobs, settings, credentials, observer).run()
+    coordinator = Coordinator(jobs, settings, credentials, observer)
+    try:
+        return coordinator.run()
+    except KeyboardInterrupt as exc:
+        exc.kept_bytes = coordinator.kept_bytes  # type: ignore[attr-defined]  # a fact for whoever tells the user
+        raise

@@ -25,12 +25,18 @@ class RemoteName(str):
         """Raises PathError for anything that could leave a folder or deceive a terminal."""
         parts = text.split("/")
         fault = (
-            "it is empty or too long" if not 0 < len(text.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
-            else "a backslash or drive letter is in it" if "\\" in text or re.match(r"^[A-Za-z]:", text)
-            else "a part of it is empty, '.' or '..'" if any(p in ("", ".", "..") for p in parts)
-            else "a control or direction character is in it" if any(_is_deceptive(c) for c in text)
-            else "a part of it is too long" if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
-            else "Windows reserves a part of it" if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
+            "it is empty or too long"
+            if not 0 < len(text.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
+            else "a backslash or drive letter is in it"
+            if "\\" in text or re.match(r"^[A-Za-z]:", text)
+            else "a part of it is empty, '.' or '..'"
+            if any(p in ("", ".", "..") for p in parts)
+            else "a control or direction character is in it"
+            if any(_is_deceptive(c) for c in text)
+            else "a part of it is too long"
+            if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
+            else "Windows reserves a part of it"
+            if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
             else None
         )
         if fault:
@@ -41,8 +47,11 @@ class RemoteName(str):
 def _is_deceptive(char: str) -> bool:
     """Control characters, lone surrogates, and the bidirectional overrides of Unicode (UAX #9)."""
     code = ord(char)
-    return code < 32 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 or (
-        code in (0x200E, 0x200F) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    return (
+        code < 32
+        or 0x7F <= code < 0xA0
+        or 0xD800 <= code < 0xE000
+        or (code in (0x200E, 0x200F) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
     )
 
 

@@ -7,6 +7,7 @@ somebody listens to.
 """
 
 import logging
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,22 @@ def redact(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     query = "?…" if parts.query else ""
     return f"{parts.scheme}://{host}{port}{parts.path}{query}"
+
+
+class _NoUrls(logging.Filter):
+    """urllib3's own DEBUG lines print whole URLs, signatures included; ours say the same without."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno > logging.DEBUG
+
+
+_no_urls = _NoUrls()
+
+
+def hide_signed_urls() -> None:
+    """Keep urllib3's request lines out of every log of this process. May be called many times."""
+    for name in ("urllib3.connectionpool", "urllib3.poolmanager", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_no_urls)
 
 
 class Log:
@@ -46,6 +63,7 @@ class Log:
         if not self._stdlib.isEnabledFor(level) or not self._stdlib.hasHandlers():
             return
         if self._bound is None:
+            hide_signed_urls()
             self._bound = _bind(self._stdlib)
         self._bound.log(level, event, **fields)
 
@@ -64,7 +82,9 @@ def _bind(logger: logging.Logger) -> Any:
     )
 
 
-def _keep_fields(_logger: Any, _method: str, event: dict[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+def _keep_fields(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str], dict[str, Any]]:
     """As text for whoever formats the standard way, and as fields for the JSON file."""
     shown = " ".join(
         f"{key}={value}" for key, value in event.items() if key not in ("event", "timestamp", "level")

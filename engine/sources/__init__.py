@@ -46,4 +46,6 @@ def find_source(path: ModelPath) -> Source:
     from engine.sources.huggingface import HuggingFace
     from engine.transport.auth import hub_endpoint
 
-    return HuggingFace(hub_endpoint() if path.registry == HUB_REGISTRY else f"{path.scheme}://{path.registry}")
+    return HuggingFace(
+        hub_endpoint() if path.registry == HUB_REGISTRY else f"{path.scheme}://{path.registry}"
+    )

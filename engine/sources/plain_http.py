@@ -22,7 +22,7 @@ class PlainHttp:
         asked = (choice.quant, choice.file, choice.revision)
         if any(value is not None for value in asked) or choice.include or choice.exclude:
             raise UsageError(
-                f"{redact(path.url)} is one file: a quantization, file, revision or pattern cannot choose among it."
+                f"{redact(path.url)} is one file: leave out quantization, file, revision and patterns."
             )
         return [RemoteFile(name=_name(path, choice), url=path.url, model=redact(path.url))]
 

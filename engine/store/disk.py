@@ -26,7 +26,9 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
     """The error for an errno."""
     what = f"Cannot {step}" + (f" {str(path)!r}" if path else "")
     if number in _FULL:
-        return NoSpace(f"{what}: the disk is full. Make room and run the same command again; what was received is kept.")
+        return NoSpace(
+            f"{what}: the disk is full. Make room and run the same command again; what was received is kept."
+        )
     hints = {
         errno.EACCES: "No permission. Choose a folder that you may write to.",
         errno.EPERM: "Not permitted. Choose a folder that you may write to.",

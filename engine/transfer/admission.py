@@ -36,7 +36,9 @@ def target_stat(target: Path) -> os.stat_result | None:
         except FileNotFoundError:
             return None
     if target.is_dir():
-        raise StoreError(f"Cannot write {str(target)!r}: a folder is in the way. Move it or choose another name.")
+        raise StoreError(
+            f"Cannot write {str(target)!r}: a folder is in the way. Move it or choose another name."
+        )
     return stat
 
 
@@ -68,4 +70,8 @@ def can_continue(header: Header, remote: RemoteFile) -> str | None:
         return None
     if not same_url:
         return "it was begun for another address"
-    return None if header.identity.has_validator or header.digest else "the server gave nothing to tell versions apart"
+    return (
+        None
+        if header.identity.has_validator or header.digest
+        else "the server gave nothing to tell versions apart"
+    )

@@ -29,9 +29,7 @@ def facts_of(lease: Lease, answer: Answer) -> Opened:
     """What the headers of an answer say."""
     first = answer.hops[0].headers if answer.hops else answer.headers
     content_range = parse_content_range(answer.headers.get("content-range"))
-    if answer.status == 206:
-        total = content_range.total if content_range else None
-    elif answer.status == 416:
+    if answer.status == 206 or answer.status == 416:
         total = content_range.total if content_range else None
     else:
         total = _int(answer.headers.get("content-length"))
@@ -61,7 +59,12 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
     shown = redact(answer.url)
 
     def misfit(kind: str, message: str) -> WireError:
-        return WireError(msgspec.convert({"kind": kind, "message": f"{shown} {message}", "url": shown, "status": answer.status}, Failure))
+        return WireError(
+            msgspec.convert(
+                {"kind": kind, "message": f"{shown} {message}", "url": shown, "status": answer.status},
+                Failure,
+            )
+        )
 
     if answer.status not in (200, 206):
         if lease.is_probe and answer.status == 416:

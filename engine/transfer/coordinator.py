@@ -13,7 +13,6 @@ from typing import Any
 
 from engine.errors import EngineError
 from engine.settings import Settings
-from engine.spans import Span
 from engine.store.disk import check_space
 from engine.telemetry import Log
 from engine.transfer.cells import BODY, THROTTLED, WAITING
@@ -28,7 +27,6 @@ from engine.transfer.messages import (
     Close,
     Closed,
     LaneFree,
-    Lease,
     LeaseEnded,
     Open,
     Opened,
@@ -51,7 +49,9 @@ _UNRESPONSIVE_S = 15.0
 class _Task:
     """What a helper thread has done, on its way back to the coordinator's thread."""
 
-    def __init__(self, done: Callable[[Any, BaseException | None], None], result: Any, exc: BaseException | None) -> None:
+    def __init__(
+        self, done: Callable[[Any, BaseException | None], None], result: Any, exc: BaseException | None
+    ) -> None:
         self._done, self._result, self._exc = done, result, exc
 
     def deliver(self) -> None:
@@ -61,12 +61,16 @@ class _Task:
 class Coordinator:
     """Runs jobs to their ends. One use."""
 
-    def __init__(self, jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer) -> None:
+    def __init__(
+        self, jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+    ) -> None:
         self._settings = settings
         self._observer = observer
         self._inbox: Inbox = queue.SimpleQueue()
         self._fleet = Fleet(settings, credentials, self._inbox)
-        self._transfers = [FileTransfer(i, job, settings, observer, self._submit) for i, job in enumerate(jobs)]
+        self._transfers = [
+            FileTransfer(i, job, settings, observer, self._submit) for i, job in enumerate(jobs)
+        ]
         self._waiting = list(self._transfers)
         self._active: dict[int, FileTransfer] = {}
         self._trackers: dict[int, Tracker] = {}
@@ -97,7 +101,9 @@ class Coordinator:
                 transfer.error = transfer.error or exc
         finally:
             self._stop()
-        return [t.result or t.error or EngineError("The pull ended before this file.") for t in self._transfers]
+        return [
+            t.result or t.error or EngineError("The pull ended before this file.") for t in self._transfers
+        ]
 
     # The loop
 
@@ -164,7 +170,13 @@ class Coordinator:
             if transfer.plan is not None:
                 self._open_on(transfer, slot.host)
             slot.host.send(lease)
-            _log.debug("lease.sent", lease=number, file=transfer.job.remote.name, span=str(lease.span), lane=str(slot))
+            _log.debug(
+                "lease.sent",
+                lease=number,
+                file=transfer.job.remote.name,
+                span=str(lease.span),
+                lane=str(slot),
+            )
             return True
         return False
 
@@ -183,7 +195,7 @@ class Coordinator:
                 self._opened(host, message)
             case LeaseEnded():
                 self._lease_ended(message)
-            case LaneFree(lane, discarded):
+            case LaneFree(lane):
                 slot = self._fleet.find(host, lane)
                 if slot is not None:
                     slot.is_draining = False
@@ -283,7 +295,11 @@ class Coordinator:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
         transfer = next(t for t in self._transfers if number in t.leases)
         held = transfer.leases[number]
-        words = f"No byte came for {after_s:.0f} s" if kind == "stalled" else "A connection is far slower than the others"
+        words = (
+            f"No byte came for {after_s:.0f} s"
+            if kind == "stalled"
+            else "A connection is far slower than the others"
+        )
         self._revoke(number, now)
         transfer.failed(Failure(kind=kind, message=f"{words}; it is replaced.", url=""), held, now)
 
@@ -296,7 +312,13 @@ class Coordinator:
     def _report(self, transfer: FileTransfer, now: float) -> None:
         slots = [self._slots[number] for number in transfer.leases if number in self._slots]
         in_flight = sum(slot.cell.unreported for slot in slots)
-        phase = "verifying" if transfer.is_verifying else "downloading" if transfer.size is not None or in_flight else "connecting"
+        phase = (
+            "verifying"
+            if transfer.is_verifying
+            else "downloading"
+            if transfer.size is not None or in_flight
+            else "connecting"
+        )
         self._observer(
             self._trackers[transfer.number].report(
                 now,
@@ -359,7 +381,6 @@ class Coordinator:
             while not folder.exists():
                 folder = folder.parent
             check_space(folder, sum(job.remote.size or 0 for job in fresh))
-
 
     def _ensure_hosts(self, transfer: FileTransfer) -> None:
         """Hosts are started when the first file really needs one."""

@@ -17,7 +17,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Root of all events."""
 
 
-class Plan(Event, tag="plan", tag_field="event", kw_only=True):
+class Plan(Event, frozen=True, tag="plan", tag_field="event", kw_only=True):
     """A file's size is known and its missing spans are planned; once a file."""
 
     file: str
@@ -33,7 +33,7 @@ class Plan(Event, tag="plan", tag_field="event", kw_only=True):
     """False: the server has no ranges, so one stream, which cannot be resumed."""
 
 
-class Progress(Event, tag="progress", tag_field="event", kw_only=True):
+class Progress(Event, frozen=True, tag="progress", tag_field="event", kw_only=True):
     """Where one file stands; every progress_interval_s, and once at its end."""
 
     file: str
@@ -51,7 +51,7 @@ class Progress(Event, tag="progress", tag_field="event", kw_only=True):
     """Connections at work for this file now."""
 
 
-class Retry(Event, tag="retry", tag_field="event", kw_only=True):
+class Retry(Event, frozen=True, tag="retry", tag_field="event", kw_only=True):
     """Something failed and is tried again."""
 
     file: str
@@ -70,7 +70,7 @@ class Retry(Event, tag="retry", tag_field="event", kw_only=True):
     """How many are allowed."""
 
 
-class Notice(Event, tag="notice", tag_field="event", kw_only=True):
+class Notice(Event, frozen=True, tag="notice", tag_field="event", kw_only=True):
     """A thing the user should know that is no failure: remote changed and so a restart, one stream only, …"""
 
     file: str
@@ -78,7 +78,7 @@ class Notice(Event, tag="notice", tag_field="event", kw_only=True):
     message: str
 
 
-class Waiting(Event, tag="wait", tag_field="event", kw_only=True):
+class Waiting(Event, frozen=True, tag="wait", tag_field="event", kw_only=True):
     """Another process holds the target; this one waits for it."""
 
     file: str
@@ -86,7 +86,7 @@ class Waiting(Event, tag="wait", tag_field="event", kw_only=True):
     holder: str
 
 
-class FileDone(Event, tag="file", tag_field="event", kw_only=True):
+class FileDone(Event, frozen=True, tag="file", tag_field="event", kw_only=True):
     """A file has its final name."""
 
     file: str
@@ -113,7 +113,7 @@ class FileDone(Event, tag="file", tag_field="event", kw_only=True):
     already_there: bool = False
 
 
-class Failed(Event, tag="error", tag_field="event", kw_only=True):
+class Failed(Event, frozen=True, tag="error", tag_field="event", kw_only=True):
     """A file, or the whole target (file is empty), has failed for good. Made by the command, which knows exit codes."""
 
     file: str
@@ -126,7 +126,7 @@ class Failed(Event, tag="error", tag_field="event", kw_only=True):
     """What stays on disk and is used by the next run."""
 
 
-class Done(Event, tag="done", tag_field="event", kw_only=True):
+class Done(Event, frozen=True, tag="done", tag_field="event", kw_only=True):
     """The pull is over. Made by the command."""
 
     files: int

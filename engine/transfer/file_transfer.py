@@ -45,7 +45,9 @@ _SYNC_EVERY_BYTES = 256 << 20
 _INLINE_BYTES = 1 << 20
 """Up to here hashing and finishing cost less than handing them to a thread."""
 
-State = Literal["new", "waiting", "checking", "active", "restarting", "failing", "finishing", "done", "failed"]
+State = Literal[
+    "new", "waiting", "checking", "active", "restarting", "failing", "finishing", "done", "failed"
+]
 Submit = Callable[[Callable[[], Any], Callable[[Any, BaseException | None], None]], None]
 
 
@@ -140,7 +142,9 @@ class FileTransfer:
         """No lane has business with the file any more, so its hosts shall close it."""
         if self.leases or not self.open_hosts:
             return False
-        return self.state == "failing" or (self.state == "active" and self.plan is not None and self.plan.is_complete)
+        return self.state == "failing" or (
+            self.state == "active" and self.plan is not None and self.plan.is_complete
+        )
 
     @property
     def _streamed_bytes(self) -> int:
@@ -172,7 +176,9 @@ class FileTransfer:
         self.state = "active"
         if receipt := accepted(self.job, self._settings):  # whoever held the lock has finished it
             self._already_there(receipt)
-        elif target_stat(self.job.target) and self._digest and not self._settings.force and self._settings.hash:
+        elif (
+            target_stat(self.job.target) and self._digest and not self._settings.force and self._settings.hash
+        ):
             self.state = "checking"
             self._submit(self._hash_target, self._target_hashed)
         else:
@@ -318,7 +324,11 @@ class FileTransfer:
                 return None  # one stream of unknown length is at work
             span = Span(0, self._settings.segment_size)
         else:
-            span = self.plan.carve_rest(number) if self._is_stream else self.plan.carve(number, rate_bytes_s, lanes)
+            span = (
+                self.plan.carve_rest(number)
+                if self._is_stream
+                else self.plan.carve(number, rate_bytes_s, lanes)
+            )
             if span is None:
                 return None
         is_known = self.plan is not None and (self._has_ranges or self._is_stream)
@@ -373,7 +383,9 @@ class FileTransfer:
                 actual=published.hex,
             )
 
-    def _judge_probe(self, lease: Lease, opened: Opened, may_proceed: Callable[[int], bool]) -> Proceed | None:
+    def _judge_probe(
+        self, lease: Lease, opened: Opened, may_proceed: Callable[[int], bool]
+    ) -> Proceed | None:
         if self.state != "active":
             return None
         drop = Proceed(lease.lane, lease.lease, None, go=False)
@@ -400,7 +412,9 @@ class FileTransfer:
     def _judge_stream(self, lease: Lease, size: int | None) -> Proceed:
         self._is_stream = True
         if size != 0:
-            self._notice("The server has no ranges: one stream, which cannot be resumed after an end of this program.")
+            self._notice(
+                "The server has no ranges: one stream, which cannot be resumed after an end of this program."
+            )
         if self.plan is None and size is not None:
             self._start(size)
         elif self.plan is None:
@@ -508,7 +522,9 @@ class FileTransfer:
             self.fail(error_of(failure))
             return
         if failure.kind == "expired":
-            self._located = None if self._located == held.lease.url or not held.lease.is_located else self._located
+            self._located = (
+                None if self._located == held.lease.url or not held.lease.is_located else self._located
+            )
         elif failure.kind != "slow" and self._located is not None and self._located != self.job.remote.url:
             pass  # the edge may have failed, but its address still holds until it refuses
         counts = failure.kind != "slow" and self._attempts.failed(held.round, self._furthest)
@@ -650,7 +666,7 @@ class FileTransfer:
             self._advance()
 
     def _lose(self, index: int) -> None:
-        assert self.plan is not None and self._frontier is not None  # noqa: S101, PT018 - the frontier follows a plan
+        assert self.plan is not None and self._frontier is not None  # noqa: S101 - the frontier follows a plan
         _log.warning("segment.bad", file=self.job.remote.name, index=index)
         self._notice(f"Segment {index} is not what an earlier run wrote; it is fetched again.")
         self.held_bytes -= len(self.plan.grid.span_of(index))
@@ -680,12 +696,12 @@ class FileTransfer:
             return
         self.state = "finishing"
         self._run(
-            lambda: finish(self.job, self._part, self._identity, self._digest, content, self._settings),
+            lambda: finish(self.job, self._part, self._identity, self._digest, content),
             self._finished,
         )
 
     def _content(self) -> Content:
-        assert self.plan is not None and self._frontier is not None  # noqa: S101, PT018 - complete
+        assert self.plan is not None and self._frontier is not None  # noqa: S101 - complete
         grid = self.plan.grid
         names = algorithms_for(self._digest, self._settings)
         return Content(
@@ -727,13 +743,15 @@ class FileTransfer:
     # A wrong digest
 
     def _mend(self, content: Content) -> None:
-        assert self.plan is not None and self._digest is not None  # noqa: S101, PT018 - a digest was compared
+        assert self.plan is not None and self._digest is not None  # noqa: S101 - a digest was compared
         self._mending = self._mending or Mending(
             self.plan.grid, repair=self._settings.repair, is_stream=self._is_stream
         )
         step = self._mending.next_step()
         actual = content.digests[self._digest.algorithm]
-        _log.warning("digest.wrong", file=self.job.remote.name, expected=self._digest.hex, actual=actual, step=step)
+        _log.warning(
+            "digest.wrong", file=self.job.remote.name, expected=self._digest.hex, actual=actual, step=step
+        )
         if step == "reread":
             self._is_hashing = True
             self._run(self._find_bad, lambda bad, exc: self._mended(content, bad, exc))
@@ -758,7 +776,9 @@ class FileTransfer:
         elif self.state != "active":
             self.settle()
         elif bad:
-            self._notice(f"The disk changed {len(bad)} segments after they were written; they are fetched again.")
+            self._notice(
+                f"The disk changed {len(bad)} segments after they were written; they are fetched again."
+            )
             self._refetch(bad)
         else:
             self._mend(content)
@@ -772,7 +792,9 @@ class FileTransfer:
                 _log.warning("digest.unasked", file=self.job.remote.name, error=str(exc))
                 published = None
             if published is not None and published != self._digest:
-                self._reject(actual, f" The source publishes {published.hex} now, so it has changed: pull again.")
+                self._reject(
+                    actual, f" The source publishes {published.hex} now, so it has changed: pull again."
+                )
                 return
         self._mend(content)
 
@@ -800,7 +822,7 @@ class FileTransfer:
     # Small things
 
     @property
-    def _names(self) -> dict[str, str]:
+    def _names(self) -> dict[str, Any]:
         return {"file": self.job.remote.name, "path": str(self.job.target)}
 
     @property
@@ -835,4 +857,8 @@ def _as_engine_error(exc: BaseException) -> EngineError:
 def _exhausted(failure: Failure, allowed: int) -> EngineError:
     error = error_of(failure)
     tries = f" Given up after {allowed + 1} attempts without progress; what was received is kept, and the same command resumes."
-    return type(error)(f"{error.args[0]}{tries}", url=failure.url, status=failure.status) if isinstance(error, NetworkError) else error
+    return (
+        type(error)(f"{error.args[0]}{tries}", url=failure.url, status=failure.status)
+        if isinstance(error, NetworkError)
+        else error
+    )

@@ -6,7 +6,6 @@ import msgspec
 
 from engine.digest import Digest
 from engine.remote_file import Identity
-from engine.settings import Settings
 from engine.store.journal import CHECK, url_hash
 from engine.store.part import Part
 from engine.store.receipts import Checks, Receipt, hex_values
@@ -38,7 +37,7 @@ def agrees(digest: Digest | None, content: Content) -> bool:
     return digest is None or not content.digests or content.digests[digest.algorithm] == digest.hex
 
 
-def finish(job: Job, part: Part, identity: Identity, digest: Digest | None, content: Content, settings: Settings) -> Finished:
+def finish(job: Job, part: Part, identity: Identity, digest: Digest | None, content: Content) -> Finished:
     """Give the part its final name, which it has deserved. Raises StoreError; the part is then still whole."""
     started = time.monotonic()
     stat = part.finish(job.target)

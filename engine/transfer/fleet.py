@@ -118,7 +118,11 @@ class Fleet:
         elif not processes and not self.hosts:
             self._add(
                 ThreadHost(
-                    self._settings, self._credentials, self._sizing.lanes, self._inbox, max_block=self._max_block
+                    self._settings,
+                    self._credentials,
+                    self._sizing.lanes,
+                    self._inbox,
+                    max_block=self._max_block,
                 ),
                 self._sizing.lanes,
             )

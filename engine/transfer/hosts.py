@@ -54,7 +54,9 @@ class ThreadHost:
 
     is_process = False
 
-    def __init__(self, settings: Settings, credentials: Credentials, lanes: int, inbox: Inbox, *, max_block: int) -> None:
+    def __init__(
+        self, settings: Settings, credentials: Credentials, lanes: int, inbox: Inbox, *, max_block: int
+    ) -> None:
         self.cells = Cells(lanes)
         _unlimit(self.cells)
 
@@ -92,7 +94,7 @@ class ProcessHost:
     ) -> None:
         cells_fd = Cells.shared_fd(lanes)
         self._pipe, theirs = Pipe(duplex=True)
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the host
         try:
             self.cells = Cells(lanes, cells_fd)
             _unlimit(self.cells)

@@ -196,7 +196,11 @@ class Lane:
                 if stop is None:
                     return
                 raise WireError(
-                    Failure(kind="cut", message=f"{redact(answer.url)} ended the body early.", url=redact(answer.url))
+                    Failure(
+                        kind="cut",
+                        message=f"{redact(answer.url)} ended the body early.",
+                        url=redact(answer.url),
+                    )
                 )
         self._release(answer)
 
@@ -229,7 +233,7 @@ class Lane:
         started = time.monotonic()
         try:
             data: bytes = answer.response.read(nbytes, decode_content=False)
-        except Exception as exc:  # noqa: BLE001 - urllib3, http.client, ssl and socket errors alike become a Failure
+        except Exception as exc:
             if self._is_revoked:
                 raise _Revoked from exc
             raise WireError(describe(exc, redact(answer.url))) from exc
@@ -267,7 +271,9 @@ class Lane:
             try:
                 write_all(fd, data, self._position)
             except OSError as exc:
-                raise WireError(Failure(kind="disk", message=f"Cannot write: {exc.strerror}.", errno=exc.errno)) from exc
+                raise WireError(
+                    Failure(kind="disk", message=f"Cannot write: {exc.strerror}.", errno=exc.errno)
+                ) from exc
             self._write_s += time.monotonic() - started
             self._position += len(data)
             self._cell.set_unreported(self._position - self._piece_start)
@@ -287,7 +293,9 @@ class Lane:
 
     def _report_piece(self) -> None:
         if self._lease is not None and self._position > self._piece_start:
-            self._emit(PieceWritten(self._lease.lease, self._lease.file, Span(self._piece_start, self._position)))
+            self._emit(
+                PieceWritten(self._lease.lease, self._lease.file, Span(self._piece_start, self._position))
+            )
         self._piece_start = self._position
         self._cell.set_unreported(0)
 

@@ -16,7 +16,7 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
     """Root of all messages."""
 
 
-class Open(Message, tag="open"):
+class Open(Message, frozen=True, array_like=True, tag="open"):
     """Take a part's descriptors (sent along) under this file number. size None: it grows as it comes."""
 
     file: int
@@ -24,7 +24,7 @@ class Open(Message, tag="open"):
     segment_size: int
 
 
-class Lease(Message, tag="lease"):
+class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """Fetch span of url into the file."""
 
     lane: int
@@ -45,7 +45,7 @@ class Lease(Message, tag="lease"):
     """Wait for Proceed before the body: the part does not exist yet."""
 
 
-class Proceed(Message, tag="proceed"):
+class Proceed(Message, frozen=True, array_like=True, tag="proceed"):
     """The answer to a probe: write this much of the body, or drop it."""
 
     lane: int
@@ -55,20 +55,20 @@ class Proceed(Message, tag="proceed"):
     go: bool
 
 
-class Revoke(Message, tag="revoke"):
+class Revoke(Message, frozen=True, array_like=True, tag="revoke"):
     """Stop writing under this lease now."""
 
     lane: int
     lease: int
 
 
-class Close(Message, tag="close"):
+class Close(Message, frozen=True, array_like=True, tag="close"):
     """Close the part's descriptors; none of its leases is alive."""
 
     file: int
 
 
-class Opened(Message, tag="opened"):
+class Opened(Message, frozen=True, array_like=True, tag="opened"):
     """The headers of an answer."""
 
     lane: int
@@ -86,7 +86,7 @@ class Opened(Message, tag="opened"):
     commit: str | None = None
 
 
-class SegmentWritten(Message, tag="segment"):
+class SegmentWritten(Message, frozen=True, array_like=True, tag="segment"):
     """A whole segment went to disk through one lane; check is the xxh3_64 of what was received."""
 
     lease: int
@@ -95,7 +95,7 @@ class SegmentWritten(Message, tag="segment"):
     check: int
 
 
-class PieceWritten(Message, tag="piece"):
+class PieceWritten(Message, frozen=True, array_like=True, tag="piece"):
     """Part of a segment went to disk."""
 
     lease: int
@@ -103,7 +103,7 @@ class PieceWritten(Message, tag="piece"):
     span: Span
 
 
-class LeaseEnded(Message, tag="ended"):
+class LeaseEnded(Message, frozen=True, array_like=True, tag="ended"):
     """No byte will be written under this lease any more. Without failure, all of it was."""
 
     lane: int
@@ -118,14 +118,14 @@ class LeaseEnded(Message, tag="ended"):
     write_s: float = 0.0
 
 
-class LaneFree(Message, tag="free"):
+class LaneFree(Message, frozen=True, array_like=True, tag="free"):
     """A lane whose lease was revoked has come back."""
 
     lane: int
     discarded_bytes: int = 0
 
 
-class Closed(Message, tag="closed"):
+class Closed(Message, frozen=True, array_like=True, tag="closed"):
     """The host has no descriptor of this file any more."""
 
     file: int

@@ -7,7 +7,7 @@ edge. What a lease did not write when it ends is missing again, to the byte.
 
 from collections.abc import Iterable
 
-from engine.spans import Grid, Span, SpanSet
+from engine.spans import Grid, Span
 
 LEASE_SECONDS = 2.0
 LEASE_SEGMENTS = 32
@@ -16,7 +16,9 @@ LEASE_SEGMENTS = 32
 def lease_length(remaining: int, segment: int, rate_bytes_s: float, lanes: int) -> int:
     """How many bytes a lane should be given: about two seconds of its work, at most 32 segments, at most
     half of its share of what remains (so that the end is shared out finely), at least one segment."""
-    length = min(int(LEASE_SECONDS * rate_bytes_s), LEASE_SEGMENTS * segment, remaining // (2 * max(lanes, 1)))
+    length = min(
+        int(LEASE_SECONDS * rate_bytes_s), LEASE_SEGMENTS * segment, remaining // (2 * max(lanes, 1))
+    )
     return max(segment, length // segment * segment)
 
 

@@ -13,7 +13,16 @@ class Tracker:
         self._base: int | None = None
 
     def report(
-        self, now: float, *, file: str, path: str, phase: str, done: int, hashed: int, size: int | None, lanes: int
+        self,
+        now: float,
+        *,
+        file: str,
+        path: str,
+        phase: str,
+        done: int,
+        hashed: int,
+        size: int | None,
+        lanes: int,
     ) -> Progress:
         """The event for now. All sizes in bytes."""
         self._done = max(self._done, done) if size is None else min(max(self._done, done), size)

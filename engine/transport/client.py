@@ -15,7 +15,14 @@ from engine.settings import Settings
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
 from engine.transport.refusals import refusal
-from engine.transport.retry import EXPLAINING, MAX_WAIT_S, RETRYABLE_STATUS, Failure, backoff_s, parse_retry_after
+from engine.transport.retry import (
+    EXPLAINING,
+    MAX_WAIT_S,
+    RETRYABLE_STATUS,
+    Failure,
+    backoff_s,
+    parse_retry_after,
+)
 from engine.transport.wire import Answer, Wire, WireError, describe
 
 _log = Log(__name__)
@@ -57,7 +64,13 @@ class Client:
                 return self._get(url, limit_bytes)
             except WireError as exc:
                 failure = exc.failure
-                _log.info("request.failed", url=redact(url), kind=failure.kind, status=failure.status, attempt=attempt)
+                _log.info(
+                    "request.failed",
+                    url=redact(url),
+                    kind=failure.kind,
+                    status=failure.status,
+                    attempt=attempt,
+                )
                 if failure.is_final:
                     break
                 self._wire.forget(url)
@@ -80,19 +93,23 @@ def _read_bounded(answer: Answer, limit_bytes: int) -> bytes:
     shown = redact(answer.url)
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         answer.close()
-        raise WireError(Failure(kind="encoding", message=f"{shown} sent a compressed body unasked.", url=shown))
+        raise WireError(
+            Failure(kind="encoding", message=f"{shown} sent a compressed body unasked.", url=shown)
+        )
     chunks: list[bytes] = []
     left = limit_bytes + 1
     try:
         while left > 0 and (chunk := answer.response.read(min(left, 1 << 16), decode_content=False)):
             chunks.append(chunk)
             left -= len(chunk)
-    except Exception as exc:  # noqa: BLE001 - urllib3, http.client and socket errors alike become a Failure
+    except Exception as exc:
         answer.close()
         raise WireError(describe(exc, shown)) from exc
     if left <= 0:
         answer.close()
-        raise ProtocolViolation(f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown)
+        raise ProtocolViolation(
+            f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown
+        )
     answer.response.release_conn()
     return b"".join(chunks)
 
@@ -133,5 +150,10 @@ def error_of(failure: Failure) -> EngineError:
     """The error that a failure becomes when nothing more is tried."""
     if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
         return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
-    kinds = {"redirect": RedirectRefused, "range": ProtocolViolation, "protocol": ProtocolViolation, "encoding": ProtocolViolation}
+    kinds = {
+        "redirect": RedirectRefused,
+        "range": ProtocolViolation,
+        "protocol": ProtocolViolation,
+        "encoding": ProtocolViolation,
+    }
     return kinds.get(failure.kind, NetworkError)(failure.message, url=failure.url, status=failure.status)

@@ -68,7 +68,7 @@ class _MeteredSocket:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)
 
-    def makefile(self, mode: str = "rb", buffering: int | None = None, **_: Any) -> io.BufferedReader:
+    def makefile(self, mode: str = "rb", **_: Any) -> io.BufferedReader:
         return io.BufferedReader(_MeteredRaw(self._sock.makefile(mode, buffering=0), self._meter))
 
 

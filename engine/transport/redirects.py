@@ -26,7 +26,9 @@ def check_url(url: str) -> str:
             "Use --token or --header."
         )
     if any(not 0x21 <= ord(c) <= 0x7E for c in url):
-        raise PathError(f"A URL may hold visible ASCII only (percent-encode the rest): {redact(url)[:200]!r}.")
+        raise PathError(
+            f"A URL may hold visible ASCII only (percent-encode the rest): {redact(url)[:200]!r}."
+        )
     return url
 
 

@@ -74,14 +74,16 @@ EXPLAINING = frozenset(
 
 def backoff_s(attempt: int, first_s: float, spread: float | None = None) -> float:
     """Wait before attempt 1, 2, 3 …: first_s doubled each time, at most 60 s, less up to a quarter of jitter."""
-    full = min(first_s * 2 ** min(attempt - 1, 16), MAX_WAIT_S)
+    full = min(first_s * float(2 ** min(attempt - 1, 16)), MAX_WAIT_S)
     jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
     return full * (1 - jitter / 4)
 
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a server asks us to wait: Retry-After as seconds or date (RFC 9110 §10.2.3), else the
-    reset time of an exhausted RateLimit (draft-ietf-httpapi-ratelimit-headers). None when it says nothing sound."""
+    """Seconds that a server asks us to wait; None when it says nothing sound.
+
+    Retry-After as seconds or date (RFC 9110 §10.2.3), else the reset time of an exhausted RateLimit
+    (draft-ietf-httpapi-ratelimit-headers)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])

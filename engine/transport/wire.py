@@ -8,7 +8,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,7 +19,7 @@ from urllib3.util import Timeout
 from engine import __version__
 from engine.errors import NetworkError, RedirectRefused
 from engine.settings import Settings
-from engine.telemetry import redact
+from engine.telemetry import hide_signed_urls, redact
 from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
@@ -79,6 +79,7 @@ class Wire:
         self._pools: dict[tuple[str, str], urllib3.HTTPConnectionPool] = {}
         self._addresses: dict[str, list[str]] = {}
         self._proxies = _proxies(settings)
+        hide_signed_urls()
 
     def open(
         self, method: str, url: str, headers: Mapping[str, str], *, read_timeout_s: float | None = None
@@ -118,7 +119,13 @@ class Wire:
             response.release_conn()
 
     def _send(
-        self, method: str, url: str, headers: Mapping[str, str], read_timeout_s: float | None, *, must_be_public: bool
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        read_timeout_s: float | None,
+        *,
+        must_be_public: bool,
     ) -> urllib3.HTTPResponse:
         parts = urlsplit(url)
         target = parts._replace(scheme="", netloc="").geturl() or "/"
@@ -154,7 +161,7 @@ class Wire:
                 failure = exc
                 continue
             self._prefer(url, address)
-            return response
+            return cast(urllib3.HTTPResponse, response)
         raise failure or NetworkError(f"No address for {redact(url)}.")
 
     def _routes(self, url: str, *, must_be_public: bool) -> list[str]:
@@ -176,7 +183,9 @@ class Wire:
         origin = origin_of(url)
         if origin not in self._addresses:
             parts = urlsplit(url)
-            found = addresses.resolve(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+            found = addresses.resolve(
+                parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+            )
             self._addresses[origin] = addresses.rotated(found, self._turn)
         return self._addresses[origin]
 
@@ -199,7 +208,7 @@ class Wire:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = self._make_pool(url, address)
-            pool.ConnectionCls = self._classes[urlsplit(url).scheme.lower()]  # type: ignore[assignment]  # ours is the base class's subclass
+            pool.ConnectionCls = self._classes[urlsplit(url).scheme.lower()]
         return pool
 
     def _make_pool(self, url: str, address: str) -> urllib3.HTTPConnectionPool:
@@ -213,7 +222,11 @@ class Wire:
             return manager.connection_from_host(host, parts.port, parts.scheme.lower())
         if secure:
             return urllib3.HTTPSConnectionPool(
-                address, parts.port or 443, maxsize=1, ssl_context=tls_context(self._settings), server_hostname=host
+                address,
+                parts.port or 443,
+                maxsize=1,
+                ssl_context=tls_context(self._settings),
+                server_hostname=host,
             )
         return urllib3.HTTPConnectionPool(address, parts.port or 80, maxsize=1)
 
@@ -223,9 +236,9 @@ class Wire:
             return None
         if self._settings.proxy:
             return self._settings.proxy
-        from urllib.request import proxy_bypass_environment
+        from urllib.request import proxy_bypass
 
-        if proxy_bypass_environment(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):
+        if proxy_bypass(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):
             return None
         return self._proxies.get(parts.scheme.lower()) or self._proxies.get("all")
 
@@ -240,7 +253,9 @@ def _proxies(settings: Settings) -> dict[str, str]:
 
     found = getproxies_environment()
     return {
-        scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items() if scheme != "no"
+        scheme: proxy if "://" in proxy else f"http://{proxy}"
+        for scheme, proxy in found.items()
+        if scheme != "no"
     }
 
 

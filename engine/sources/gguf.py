@@ -1,0 +1,136 @@
+"""Models among GGUF files: splits, quantizations and projectors. Pure.
+
+As llama.cpp's common/download.cpp chooses: Q4_K_M, else Q8_0, else the first model; a quantization that was
+named has no fallback; a split model (`…-00001-of-00003.gguf`) comes whole; the nearest projector (mmproj)
+comes along. Unlike there, a quantization is a whole word of the file's own name, so that a folder
+called `Q4_K_M-old/` does not match.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from posixpath import basename, dirname
+
+import msgspec
+
+from engine.errors import NotFound
+from engine.model_path import quantization_of
+from engine.sources.listing import Entry, in_words
+
+DEFAULTS = ("Q4_K_M", "Q8_0")
+_SPLIT = re.compile(
+    r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.ASCII | re.IGNORECASE
+)
+_COMPANIONS = ("mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-")
+
+
+class Model(msgspec.Struct, frozen=True):
+    """A GGUF model: one file, or all shards of a split that are there."""
+
+    stem: str
+    """Its path without shard number and extension."""
+    count: int
+    shards: dict[int, Entry]
+
+    @property
+    def quantization(self) -> str | None:
+        return quantization_of(self.stem)
+
+    def files(self) -> list[Entry]:
+        """All of it, the first shard first. Raises NotFound, naming what is missing."""
+        missing = [number for number in range(1, self.count + 1) if number not in self.shards]
+        if missing:
+            names = (f"{self.stem}-{number:05d}-of-{self.count:05d}.gguf" for number in missing)
+            raise NotFound(
+                f"{self.stem} is split into {self.count} files, and the repository lacks {in_words(names)}. "
+                "Choose another quantization, or ask the repository's owner."
+            )
+        return [self.shards[number] for number in range(1, self.count + 1)]
+
+
+def is_gguf(path: str) -> bool:
+    return path.lower().endswith(".gguf")
+
+
+def is_model(path: str) -> bool:
+    """A GGUF file that is no projector, importance matrix or draft head."""
+    return is_gguf(path) and not any(word in basename(path).lower() for word in _COMPANIONS)
+
+
+def models_in(entries: Iterable[Entry]) -> list[Model]:
+    """Files grouped into models, those in the root first, else in the listing's order."""
+    found: dict[tuple[str, int], Model] = {}
+    for entry in entries:
+        match = _SPLIT.fullmatch(entry.path)
+        if match and int(match["count"]) > 0:
+            key, number = (match["prefix"], int(match["count"])), int(match["number"])
+            found.setdefault(key, Model(*key, {})).shards.setdefault(number, entry)
+        else:
+            found[entry.path, 0] = Model(entry.path[: -len(".gguf")], 1, {1: entry})
+    return sorted(found.values(), key=lambda model: model.stem.count("/"))
+
+
+def model_of(entry: Entry, entries: Iterable[Entry]) -> Model:
+    """The model that this file is, or is a shard of."""
+    models = models_in(entry for entry in entries if is_gguf(entry.path))
+    return next(model for model in models if entry in model.shards.values())
+
+
+def choose(entries: list[Entry], quant: str | None) -> list[Entry]:
+    """The files of the quantization asked for, or of the default one, with the projector. Raises NotFound."""
+    models = models_in(entry for entry in entries if is_model(entry.path))
+    if quant is None:
+        found = next((m for tag in DEFAULTS if (m := _with_tag(models, tag)) is not None), models[0])
+    else:
+        match = _with_tag(models, quant)
+        if match is None:
+            raise NotFound(
+                f"There is no quantization {quant!r} here. There are: "
+                f"{in_words(m.quantization or basename(m.stem) for m in models)}. Choose with -q or :TAG."
+            )
+        found = match
+    projector = _projector(found, [entry for entry in entries if is_gguf(entry.path)])
+    return found.files() + ([projector] if projector else [])
+
+
+def _with_tag(models: list[Model], tag: str) -> Model | None:
+    """The first model of this quantization: by the end of its name, within its name, else by its folder."""
+    word = re.escape(tag)
+    ends = re.compile(rf"(?:^|[-._]){word}$", re.IGNORECASE)
+    within = re.compile(rf"(?:^|[-._]){word}[-.]", re.IGNORECASE)
+    tests: tuple[Callable[[Model], object], ...] = (
+        # "Q4_K_XL" also ends "UD-Q4_K_XL"; who says so in full is preferred.
+        lambda m: m.quantization == tag.upper(),
+        lambda m: ends.search(basename(m.stem)),
+        lambda m: within.search(basename(m.stem)),
+        lambda m: m.quantization is None and any(ends.search(part) for part in dirname(m.stem).split("/")),
+    )
+    return next((model for test in tests for model in models if test(model)), None)
+
+
+def _projector(model: Model, entries: list[Entry]) -> Entry | None:
+    """The mmproj file in the model's folder or above it: the deepest, the same tag, the nearest width."""
+    folder = dirname(model.stem)
+    near = [
+        entry
+        for entry in entries
+        if "mmproj" in basename(entry.path).lower() and _is_within(folder, dirname(entry.path))
+    ]
+
+    def rank(entry: Entry) -> tuple[int, bool, int]:
+        tag = quantization_of(entry.path)
+        return (
+            -len(dirname(entry.path)),
+            tag != model.quantization,
+            abs(_bits(tag) - _bits(model.quantization)),
+        )
+
+    return min(near, key=rank, default=None)
+
+
+def _is_within(folder: str, ancestor: str) -> bool:
+    return not ancestor or folder == ancestor or folder.startswith(f"{ancestor}/")
+
+
+def _bits(tag: str | None) -> int:
+    digits = re.search(r"[0-9]+", tag or "")
+    return int(digits[0]) if digits else 0
