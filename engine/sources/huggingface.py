@@ -157,7 +157,7 @@ def _entry(node: _Node, url: str) -> Entry:
     try:
         if node.lfs is not None:
             # oid is then that of the small pointer which Git keeps in place of the file.
-            digest = Digest.parse(f"sha256:{node.lfs.oid.removeprefix('sha256:')}")
+            digest: Digest | None = Digest.parse(f"sha256:{node.lfs.oid.removeprefix('sha256:')}")
         else:
             digest = Digest.parse(f"git-sha1:{node.oid}") if node.oid else None
     except PathError as exc:
@@ -171,7 +171,7 @@ def _next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> s
     if not match:
         return None
     try:
-        url = urljoin(current, match[1])
+        url: str = urljoin(current, match[1])
         if origin_of(url) not in origins:
             raise _broken(current, f"its next page is elsewhere: {redact(url)}")
     except ValueError as exc:

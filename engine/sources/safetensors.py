@@ -1,8 +1,9 @@
 """The files of a model in safetensors format, as transformers and sentence-transformers load it. Pure.
 
-Weights: `model.safetensors`, else what `model.safetensors.index.json` maps to, else every safetensors file
-of the root, else of the folders (of which diffusers' models consist). With them come configuration and tokenizer. Other formats of
-the same weights (pickle, ONNX, TensorFlow, …) are left out: they would double the download.
+Weights: `model.safetensors`, else what `model.safetensors.index.json` maps to, else every safetensors
+file of the root, else of the folders (of which diffusers' models consist). With them come configuration
+and tokenizer. Other formats of the same weights (pickle, ONNX, TensorFlow, …) are left out: they would
+double the download.
 """
 
 import re
@@ -36,20 +37,14 @@ def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -
     if not weights:
         return []
     folders = {"", *(dirname(entry.path) for entry in weights)}
-    if "modules.json" in by_path or "model_index.json" in by_path:  # sentence-transformers, diffusers
-        is_diffusers = "model_index.json" in by_path
-        folders |= {
-            folder
-            for folder in map(dirname, by_path)
-            if _MODULE_FOLDER.fullmatch(folder) or (is_diffusers and not _is_other_format(folder))
-        }
+    if "modules.json" in by_path:  # sentence-transformers: 1_Pooling/config.json, 2_Dense/model.safetensors
+        modules = {folder for folder in map(dirname, by_path) if _MODULE_FOLDER.fullmatch(folder)}
         weights += [
-            entry
-            for entry in entries
-            if _is_weights(entry.path)
-            and _MODULE_FOLDER.fullmatch(dirname(entry.path))
-            and entry not in weights
+            e for e in entries if _is_weights(e.path) and dirname(e.path) in modules and e not in weights
         ]
+        folders |= modules
+    if _PIPELINE in by_path:  # diffusers: scheduler/ and tokenizer/ have no weights
+        folders |= {folder for folder in map(dirname, by_path) if not _is_other_format(folder)}
     names = {entry.path for entry in weights}
     return weights + [
         e for e in entries if e.path not in names and dirname(e.path) in folders and is_companion(e.path)

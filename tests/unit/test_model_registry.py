@@ -247,7 +247,7 @@ _MADE = st.lists(st.one_of(_WORDS, _MARKS), max_size=16).map("".join)
 @example("ｈｆ.co/a/b")
 @example("https://h.example/ns/repo@refs/pr/1")
 def test_parse_canonical_is_stable(text):
-    """Whatever is typed, only PathError comes out; and what parses has a canonical spelling of equal meaning."""
+    """Whatever is typed, only PathError comes out; what parses has a canonical spelling of equal meaning."""
     try:
         path = ModelRegistry.parse(text)
     except PathError:
@@ -303,9 +303,10 @@ def test_full_url_by_registry(monkeypatch):
 
 
 HUB, JARVIS = "https://huggingface.co", "https://models.jarviscore.ai/community"
-MISTRAL = "second-state/Mistral-Nemo-Instruct-2407-GGUF"
+NEMO = "Mistral-Nemo-Instruct-2407"
+MISTRAL = f"second-state/{NEMO}-GGUF"
 DOWNLOADS = [
-    ("mistral", "Q4_K_M", f"{HUB}/{MISTRAL}/resolve/main/Mistral-Nemo-Instruct-2407-Q4_K_M.gguf"),
+    ("mistral", "Q4_K_M", f"{HUB}/{MISTRAL}/resolve/main/{NEMO}-Q4_K_M.gguf"),
     ("hf.co/ns/M-GGUF", None, f"{HUB}/ns/M-GGUF/resolve/main/M-Q4_K_M.gguf"),
     ("hf.co/ns/M-gguf:q8_0@v1", None, f"{HUB}/ns/M-gguf/resolve/v1/M-Q8_0.gguf"),
     ("ns/M:x-q4_0.gguf", None, f"{HUB}/ns/M/resolve/main/x-q4_0.gguf"),
