@@ -64,7 +64,7 @@ class HuggingFace:
 
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is an http(s) URL, perhaps with a path, without a slash at its end. Raises UsageError."""
-        if not re.match(r"https?://[^/@]+(/[^?#]*)?$", endpoint):
+        if not re.match(r"https?://[^/@?#]+(/[^?#]*)?$", endpoint):
             raise UsageError(
                 f"HF_ENDPOINT must be a URL such as https://huggingface.co, not {endpoint[:100]!r}."
             )

@@ -1,0 +1,285 @@
+"""The Hugging Face source against the project's own server, and against Hubs that lie."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("aiohttp")
+
+from engine.digest import Digest
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, PathError, ProtocolViolation
+from engine.model_registry import ModelRegistry
+from engine.remote_file import RemoteFile
+from engine.server.run import BackgroundServer
+from engine.settings import Settings
+from engine.sources import Choice, find_source
+from engine.transport.auth import hub_credentials
+from engine.transport.client import Client
+from tests.origin import File, Origin
+
+COMMIT, OTHER = "1" * 40, "2" * 40
+SHA256 = "ab" * 32
+QUICK = Settings(retries=0, retry_delay_s=0.01)
+
+
+def listed(text: str, **choice) -> list[RemoteFile]:
+    """What the source makes of a path, with a token that HF_TOKEN may hold."""
+    path = ModelRegistry.parse(text)
+    with Client(QUICK, hub_credentials(None)) as client:
+        return find_source(path).list_files(client, path, Choice(**choice))
+
+
+def write(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+@pytest.fixture
+def hub(tmp_path, home, monkeypatch):
+    """The real server over tmp_path/models, with HF_ENDPOINT pointing at it; yields that folder."""
+    root = tmp_path / "models"
+    write(
+        root / "ns" / "gguf", {"M-Q4_K_M.gguf": b"GGUF4", "sub/M-Q8_0.gguf": b"GGUF8", "README.md": b"# M\n"}
+    )
+    index = json.dumps(
+        {
+            "metadata": {},
+            "weight_map": {"a": "w-1.safetensors", "b": "w-2.safetensors", "c": "w-1.safetensors"},
+        }
+    )
+    shards = {"w-1.safetensors": b"one", "w-2.safetensors": b"two", "other.safetensors": b"no"}
+    write(
+        root / "ns" / "st",
+        {**shards, "model.safetensors.index.json": index.encode(), "config.json": b"{}", "x.bin": b"no"},
+    )
+    with BackgroundServer(root) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield root
+
+
+def test_list_gguf_from_real_server(hub):
+    """A quantization is found in the tree of one commit, with size, digest and an address that names the commit."""
+    (file,) = listed("hf.co/ns/gguf:q8_0")
+    assert (file.name, file.size, file.model) == ("sub/M-Q8_0.gguf", 5, "huggingface.co/ns/gguf:Q8_0")
+    assert file.revision is not None
+    assert f"/ns/gguf/resolve/{file.revision}/sub/M-Q8_0.gguf" in file.url
+    assert file.digest in (
+        Digest("sha256", hashlib.sha256(b"GGUF8").hexdigest()),
+        Digest("git-sha1", hashlib.sha1(b"blob 5\0GGUF8").hexdigest()),
+    )
+    assert [f.name for f in listed("hf.co/ns/gguf")] == ["M-Q4_K_M.gguf"]
+    assert [f.name for f in listed(f"ns/gguf@{file.revision}", file="README.md")] == ["README.md"]
+
+
+def test_list_safetensors_from_real_server(hub):
+    """The shards are those of the index, which is read at the same commit."""
+    names = [file.name for file in listed("hf.co/ns/st")]
+    assert names == ["w-1.safetensors", "w-2.safetensors", "config.json", "model.safetensors.index.json"]
+
+
+def test_list_custom_registry(hub, monkeypatch):
+    """A custom registry that speaks the Hub's API is asked at its own host, not at HF_ENDPOINT."""
+    with BackgroundServer(hub) as server:
+        monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+        (file,) = listed(f"{server.url.removeprefix('http://')}/ns/gguf:Q8_0")
+        assert file.url.startswith(f"{server.url}/ns/gguf/resolve/")
+
+
+def test_list_more_than_one_page(hub):
+    """A repository of more than a thousand files is listed to its last page."""
+    write(hub / "ns" / "many", {f"d{n % 7}/f{n:04}.txt": b"%d" % n for n in range(2050)})
+    write(hub / "ns" / "many", {"zz-Q4_K_M.gguf": b"GGUF"})
+    files = listed("ns/many", include=("*",))
+    assert len({file.name for file in files}) == 2051
+    assert [file.name for file in listed("ns/many")] == ["zz-Q4_K_M.gguf"]
+
+
+def test_refresh_asks_again(hub):
+    """Size and digest come from the server once more; a file that is gone is NotFound."""
+    (file,) = listed("hf.co/ns/gguf:q8_0")
+    source = find_source(ModelRegistry.parse("hf.co/ns/gguf"))
+    stale = RemoteFile(
+        name=file.name, url=file.url, size=1, digest=None, revision=file.revision, model=file.model
+    )
+    gone = RemoteFile(name=file.name, url=file.url.replace("ns/gguf", "ns/none"), revision=file.revision)
+    with Client(QUICK, hub_credentials(None)) as client:
+        assert source.refresh(client, stale) == file
+        with pytest.raises(NotFound):
+            source.refresh(client, gone)
+
+
+@pytest.mark.parametrize(
+    "text", ["hf.co/ns/none", "hf.co/ns/gguf@nothere", "hf.co/ns/gguf:Q2_K", "hf.co/ns/gguf:none.gguf"]
+)
+def test_absent_is_not_found(hub, text):
+    """Model, revision, quantization and file that are not there are NotFound, and say "404"."""
+    with pytest.raises(NotFound, match="404"):
+        listed(text)
+
+
+# From here on the Hub is an origin that says what a test wants.
+
+TREE = f"api/models/ns/repo/tree/{COMMIT}"
+FIRST = f"{TREE}?recursive=true&expand=false"
+REVISION = "api/models/ns/repo/revision/main"
+
+
+def node(path: str, **fields) -> dict:
+    return {"type": "file", "path": path, "size": 4, "oid": OTHER, **fields}
+
+
+def lfs(path: str, **fields) -> dict:
+    return node(path, lfs={"oid": SHA256, "size": 4, "pointerSize": 134, **fields}, xetHash="cd" * 32)
+
+
+@pytest.fixture
+def lying_hub(origin_factory: Callable[..., Origin], home, monkeypatch) -> Callable[..., Origin]:
+    """Make an origin with a repository ns/repo whose tree (and other files) are as given; HF_ENDPOINT points at it."""
+
+    def make(tree: object = None, more: dict | None = None, sha: object = COMMIT) -> Origin:
+        origin = origin_factory(
+            {REVISION: json.dumps({"id": "ns/repo", "sha": sha, "unknown": [1]}).encode()}
+        )
+        body = tree if isinstance(tree, bytes) else json.dumps(tree).encode()
+        origin.files[FIRST] = File(body)
+        for name, file in (more or {}).items():
+            origin.files[name] = file if isinstance(file, File) else File(file)
+        monkeypatch.setenv("HF_ENDPOINT", origin.url("").rstrip("/"))
+        return origin
+
+    return make
+
+
+def test_two_requests_and_no_more(lying_hub, monkeypatch):
+    """A model is found with two requests, with one where the commit is named; both carry the token."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    origin = lying_hub(
+        [lfs("M-Q4_K_M.gguf"), node("README.md"), {"type": "directory", "path": "d", "oid": OTHER, "size": 0}]
+    )
+    (file,) = listed("hf.co/ns/repo")
+    assert file.digest == Digest("sha256", SHA256)
+    assert [record.target for record in origin.requests] == [f"/{REVISION}", f"/{FIRST}"]
+    assert {record.headers.get("Authorization") for record in origin.requests} == {"Bearer hf_secret"}
+    (readme,) = listed(f"hf.co/ns/repo@{COMMIT}", file="README.md")
+    assert readme.digest == Digest("git-sha1", OTHER)
+    assert len(origin.requests) == 3
+
+
+def test_revision_stands_in_one_segment(lying_hub):
+    """A revision with slashes is percent-encoded, as the Hub asks."""
+    origin = lying_hub(
+        [lfs("M-Q4_K_M.gguf")],
+        {"api/models/ns/repo/revision/refs/pr/1": json.dumps({"sha": COMMIT}).encode()},
+    )
+    listed("hf.co/ns/repo@refs/pr/1")
+    assert origin.requests[0].target == "/api/models/ns/repo/revision/refs%2Fpr%2F1"
+
+
+def test_pages_are_followed_in_any_form(lying_hub):
+    """The next page may be linked absolutely or relatively, beside other links, and each is asked once."""
+    origin = lying_hub([node("a.txt")])
+    second = f'<{origin.url("")}{TREE}?page=2>; rel="next"'
+    origin.files[FIRST] = File(
+        b"[" + json.dumps(node("a.txt")).encode() + b"]", headers={"Link": f'</>; rel="first", {second}'}
+    )
+    origin.files[f"{TREE}?page=2"] = File(b"[]", headers={"Link": f"</{TREE}?page=3>; rel=next"})
+    origin.files[f"{TREE}?page=3"] = File(json.dumps([node("b.txt")]).encode())
+    assert [file.name for file in listed("hf.co/ns/repo", include=("*",))] == ["a.txt", "b.txt"]
+    assert len(origin.requests) == 4
+
+
+def test_next_page_elsewhere_is_refused(lying_hub, origin_factory, monkeypatch):
+    """A next page on another origin is not asked for: the token would be at stake."""
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    thief = origin_factory({"x": b"[]"})
+    origin = lying_hub([])
+    origin.files[FIRST] = File(b"[]", headers={"Link": f'<{thief.url("x")}>; rel="next"'})
+    with pytest.raises(ProtocolViolation, match="elsewhere"):
+        listed("hf.co/ns/repo")
+    assert thief.requests == []
+
+
+@pytest.mark.parametrize("link", ["<?x=1>", f"</{FIRST}>"])
+def test_pages_that_never_end(lying_hub, link):
+    """Pages that lead in a circle end as a violation."""
+    origin = lying_hub([])
+    for name in (FIRST, f"{TREE}?x=1"):
+        origin.files[name] = File(b"[]", headers={"Link": f'{link}; rel="next"'})
+    with pytest.raises(ProtocolViolation, match="never end"):
+        listed("hf.co/ns/repo")
+    assert len(origin.requests) <= 4
+
+
+BROKEN = [
+    b"",
+    b"<html>",
+    b"{}",
+    b"[1]",
+    b"[" * 100_000,
+    b'[{"type":"file","path":"\xff","size":1}]',
+    [node("a", size=-1)],
+    [node("a", size=2**63)],
+    [node("a", size=1.5)],
+    [node("a", size="4")],
+    [node("a", oid="../../x")],
+    [node("a", oid=SHA256)],
+    [lfs("a", oid="zz")],
+    [lfs("a", size=5)],
+    [node("a"), node("a", size=5)],
+    [{"type": "file", "size": 1}],
+]
+
+
+@pytest.mark.parametrize("tree", BROKEN, ids=lambda tree: str(tree)[:40])
+def test_broken_tree_is_a_violation(lying_hub, tree):
+    """A tree that is not what the Hub sends is a ProtocolViolation that names the address."""
+    origin = lying_hub(tree)
+    with pytest.raises(ProtocolViolation, match="ns/repo"):
+        listed("hf.co/ns/repo", include=("*",))
+    assert len(origin.requests) == 2
+
+
+@pytest.mark.parametrize("sha", [None, 5, "", "main", "../../../x", COMMIT[1:]])
+def test_broken_commit_is_a_violation(lying_hub, sha):
+    """A commit that is none is not put into an address."""
+    origin = lying_hub([], sha=sha)
+    with pytest.raises(ProtocolViolation):
+        listed("hf.co/ns/repo")
+    assert len(origin.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["../x.safetensors", "/etc/x", "a\\b", "C:x"])
+def test_hostile_index_is_refused(lying_hub, name):
+    """A shard's name in an index that could leave the folder is a PathError."""
+    index = "model.safetensors.index.json"
+    body = json.dumps({"weight_map": {"t": name}}).encode()
+    lying_hub([node(index), lfs("w.safetensors")], {f"ns/repo/resolve/{COMMIT}/{index}": body})
+    with pytest.raises(PathError):
+        listed("hf.co/ns/repo")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (401, "RepoNotFound", NotFound),
+        (404, "RevisionNotFound", NotFound),
+        (403, "GatedRepo", AccessDenied),
+        (401, None, AccessDenied),
+        (500, None, NetworkError),
+    ],
+)
+def test_refusals_arrive_typed(lying_hub, status, code, kind):
+    """What the Hub refuses arrives as the error that says what to do."""
+    origin = lying_hub([])
+    origin.fault("status", path=REVISION, code=status, headers={"X-Error-Code": code} if code else {})
+    with pytest.raises(EngineError) as caught:
+        listed("hf.co/ns/repo")
+    assert type(caught.value) is kind
+    assert origin.fired("status") == 1
+    if isinstance(caught.value, AccessDenied) and code:
+        assert caught.value.visit == origin.url("ns/repo")

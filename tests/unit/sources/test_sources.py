@@ -1,0 +1,88 @@
+"""Which source speaks for a path, and the plain one."""
+
+import pytest
+
+from engine.errors import PathError, UsageError
+from engine.model_registry import ModelRegistry
+from engine.remote_file import RemoteFile, RemoteName
+from engine.settings import Settings
+from engine.sources import Choice, find_source
+from engine.sources.huggingface import HuggingFace
+from engine.sources.plain_http import PlainHttp
+from engine.transport.auth import Credentials
+from engine.transport.client import Client
+
+
+@pytest.fixture
+def client():
+    with Client(Settings(), Credentials()) as client:
+        yield client
+
+
+def test_find_source_by_registry(monkeypatch):
+    """A file's URL is plain; Hugging Face is at HF_ENDPOINT; a custom registry is taken for a Hub at its host."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9/hub/")
+    assert isinstance(find_source(ModelRegistry.parse("https://h.example/m.gguf")), PlainHttp)
+    for text, endpoint in [
+        ("hf.co/ns/repo", "http://127.0.0.1:9/hub"),
+        ("models.example/ns/repo", "https://models.example"),
+        ("localhost:8080/ns/repo", "http://localhost:8080"),
+    ]:
+        source = find_source(ModelRegistry.parse(text))
+        assert isinstance(source, HuggingFace)
+        assert source.endpoint == endpoint
+
+
+def test_find_source_refuses_ollama():
+    """The Ollama registry is refused in words, not by a missing class."""
+    with pytest.raises(UsageError, match=r"hf\.co"):
+        find_source(ModelRegistry.parse("llama3"))
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "mirror", "ftp://h", "https://jo:secret@h", "https://h?x", "https://"]
+)
+def test_endpoint_that_is_no_url(endpoint):
+    """An HF_ENDPOINT that is no http(s) URL is refused before anything is sent."""
+    with pytest.raises(UsageError, match="HF_ENDPOINT"):
+        HuggingFace(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("https://h.example/d/m%20x.gguf?sig=1", "m x.gguf"),
+        ("https://h.example/download", "download"),
+        ("https://h.example/a/b/%C3%A4", "ä"),
+    ],
+)
+def test_plain_name_from_url(client, text, name):
+    """A plain file is called after the last part of its URL's path, decoded."""
+    path = ModelRegistry.parse(text)
+    (file,) = PlainHttp().list_files(client, path, Choice())
+    assert file == RemoteFile(
+        name=RemoteName(name), url=path.url, model=text.partition("?")[0] + "?…" * ("?" in text)
+    )
+    assert PlainHttp().refresh(client, file) == file
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://h.example", "https://h.example/d/", "https://h.example/a%2Fb", "https://h.example/x/a/%2e%2e"],
+)
+def test_plain_name_must_be_one(client, text):
+    """A URL without a usable file name asks for -o; a name that is given is used."""
+    path = ModelRegistry.parse(text)
+    with pytest.raises(PathError):
+        PlainHttp().list_files(client, path, Choice())
+    (file,) = PlainHttp().list_files(client, path, Choice(name="m.gguf"))
+    assert file.name == "m.gguf"
+
+
+@pytest.mark.parametrize(
+    "choice", [Choice(quant="Q4_0"), Choice(file="x"), Choice(revision="v1"), Choice(include=("*",))]
+)
+def test_plain_has_nothing_to_choose(client, choice):
+    """A quantization, file, revision or pattern makes no sense for one plain file."""
+    with pytest.raises(UsageError):
+        PlainHttp().list_files(client, ModelRegistry.parse("https://h.example/m.gguf"), choice)
