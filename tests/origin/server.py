@@ -184,7 +184,7 @@ class Origin:
 
     # Faults
 
-    def fault(self, name: str, **options: Any) -> Fault:
+    def fault(self, name: str, /, **options: Any) -> Fault:
         """Misbehave in this way from now on: names and options are in README.md, filters in faults.Fault.
 
         TypeError for an option that this fault has not. The returned fault has `fired`.

@@ -20,7 +20,7 @@ MODEL = Pattern(SIZE, seed=7)
 
 
 class Curl:
-    """What curl made of an address: exit code, status, header lines, body."""
+    """What curl made of an address: exit code, body, and the last answer's status and headers."""
 
     def __init__(self, folder: Path, url: str, *options: str, time_s: float = 20) -> None:
         body, head = folder / "curl-body", folder / "curl-head"
@@ -32,7 +32,8 @@ class Curl:
         )
         self.code, self.stderr = done.returncode, done.stderr
         self.body = body.read_bytes() if body.exists() else b""
-        lines = head.read_text("latin-1").splitlines() if head.exists() else []
+        heads = head.read_bytes().decode("latin-1").split("\r\n\r\n") if head.exists() else []
+        lines = heads[-2].splitlines() if len(heads) > 1 else []
         self.status = int(lines[0].split()[1]) if lines else None
         self.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:]) if k}
 
