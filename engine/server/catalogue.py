@@ -42,9 +42,13 @@ _FRESH_S = 1.0
 class Missing(LookupError):
     """There is no such repository, revision or file (`kind`); the message is fit for a person."""
 
-    def __init__(self, kind: Literal["repository", "revision", "entry"], message: str) -> None:
+    def __init__(
+        self, kind: Literal["repository", "revision", "entry"], message: str, commit: str | None = None
+    ) -> None:
         super().__init__(message)
         self.kind = kind
+        self.commit = commit
+        """Of the listing in which an entry was looked for."""
 
 
 class Unsettled(Exception):

@@ -65,11 +65,15 @@ class HubView:
         except (BadTarget, PathError) as exc:
             return _error(Refused(400, "BadRequest", str(exc)))
         except Missing as exc:
-            return _error(Refused(404, _CODES[exc.kind], str(exc)))
+            # With the commit of a missing file, clients remember that it is not there.
+            commit = {"X-Repo-Commit": exc.commit} if exc.commit else {}
+            return _error(Refused(404, _CODES[exc.kind], str(exc), commit))
         except Unsettled as exc:
             return _error(Refused(503, "", f"{exc}. Try again.", {"Retry-After": "1"}))
         except Closed:
             return _error(Refused(503, "", "The server is ending."))
+        except web.HTTPException as exc:
+            return _error(Refused(exc.status, "", exc.reason))
         except ConnectionError:
             raise  # the client has gone: aiohttp knows what to do
         except OSError as exc:

@@ -93,8 +93,9 @@ class BackgroundServer:
     def __exit__(
         self, _type: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Downloads that still run are cut off after half a second."""
-        self._loop.call_soon_threadsafe(self._stop.set)
+        """Downloads that still run are cut off after half a second. May be called twice."""
+        with suppress(RuntimeError):  # the loop is closed: it has ended already
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
 
     def _serve(self, app: "web.Application", started: "Future[str]") -> None:

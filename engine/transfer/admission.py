@@ -4,14 +4,16 @@ import os
 from pathlib import Path
 
 from engine.digest import Digest, start_hash
-from engine.errors import StoreError
+from engine.errors import PathError, StoreError
 from engine.remote_file import RemoteFile
 from engine.settings import Settings
 from engine.store.disk import disk_errors
 from engine.store.journal import Header, url_hash
 from engine.store.receipts import Receipt
+from engine.telemetry import redact
 from engine.transfer.frontier import read_span
 from engine.transfer.job import Job
+from engine.transport.auth import hub_origins, origin_of
 
 
 def accepted(job: Job, settings: Settings) -> Receipt | None:
@@ -75,3 +77,40 @@ def can_continue(header: Header, remote: RemoteFile) -> str | None:
         if header.identity.has_validator or header.digest
         else "the server gave nothing to tell versions apart"
     )
+
+
+def hash_target(job: Job, settings: Settings) -> dict[str, str]:
+    """Digests of a target that no receipt vouches for. Raises StoreError."""
+    return hash_file(job.target, algorithms_for(job.remote.digest, settings), settings.chunk_size)
+
+
+def adopted(job: Job, digests: dict[str, str]) -> Receipt:
+    """A receipt, written, for a target that was there already and has the digest that was asked for."""
+    stat = job.target.stat()
+    receipt = Receipt(
+        path=str(job.target),
+        url=redact(job.remote.url),
+        url_hash=url_hash(job.remote.url),
+        revision=job.remote.revision,
+        size=stat.st_size,
+        inode=stat.st_ino,
+        mtime_ns=stat.st_mtime_ns,
+        sha256=digests["sha256"],
+        digest=str(job.remote.digest),
+    )
+    job.receipts.write(receipt)
+    return receipt
+
+
+def published_digest(remote: RemoteFile, etag: str | None) -> Digest | None:
+    """What the Hub's own answer publishes: its ETag is the SHA-256 of a large file and Git's SHA-1 of a small one.
+    Of no other origin is an ETag taken for a digest, nor of what a redirect leads to."""
+    if origin_of(remote.url) not in hub_origins() or "/resolve/" not in remote.url:
+        return None
+    text = (etag or "").removeprefix("W/").strip('"')
+    for algorithm in ("sha256", "git-sha1"):
+        try:
+            return Digest.parse(f"{algorithm}:{text}")
+        except PathError:
+            continue
+    return None

@@ -338,7 +338,7 @@ class Coordinator:
             if transfer.state in ("failing", "restarting"):
                 for number in transfer.leases:
                     self._revoke(number, now)
-            if transfer.wants_close or (transfer.state == "restarting" and not transfer.leases):
+            if transfer.wants_close:
                 for host in transfer.open_hosts:
                     transfer.closing_hosts.add(host)
                     host.send(Close(transfer.number))

@@ -100,15 +100,15 @@ class Attempts:
         self.allowed = allowed
         self.count = 0
         self.round = 0
-        self._furthest = 0
+        self.furthest = 0
 
     def failed(self, round_of_lease: int, furthest: int) -> bool:
         """Note a failure. True if it counts as a new one."""
         if round_of_lease < self.round:
             return False
         self.round += 1
-        if furthest > self._furthest:
-            self._furthest = furthest
+        if furthest > self.furthest:
+            self.furthest = furthest
             self.count = 0
         self.count += 1
         return True

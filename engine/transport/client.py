@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from engine.errors import EngineError, NetworkError, ProtocolViolation, RedirectRefused
+from engine.errors import EngineError, NetworkError, PathError, ProtocolViolation, RedirectRefused
 from engine.settings import Settings
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
@@ -146,14 +146,24 @@ def wait_s(failure: Failure, attempt: int, first_s: float) -> float:
     return asked if asked is not None else backoff_s(max(attempt, 1), first_s)
 
 
-def error_of(failure: Failure) -> EngineError:
-    """The error that a failure becomes when nothing more is tried."""
+def error_of(failure: Failure, *, attempts: int = 1) -> EngineError:
+    """The error that a failure becomes when nothing more is tried, after so many attempts without progress."""
     if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
         return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
-    kinds = {
-        "redirect": RedirectRefused,
-        "range": ProtocolViolation,
-        "protocol": ProtocolViolation,
-        "encoding": ProtocolViolation,
-    }
-    return kinds.get(failure.kind, NetworkError)(failure.message, url=failure.url, status=failure.status)
+    if failure.kind == "address":
+        return PathError(failure.message)
+    message = failure.message
+    if attempts > 1:
+        message += (
+            f" Given up after {attempts} attempts without progress; what was received is kept, "
+            "and the same command resumes."
+        )
+    return _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
+
+
+_KINDS: dict[str, type[NetworkError]] = {
+    "redirect": RedirectRefused,
+    "range": ProtocolViolation,
+    "protocol": ProtocolViolation,
+    "encoding": ProtocolViolation,
+}

@@ -1,0 +1,212 @@
+"""What was typed after `jarvis pull`, judged at the door: every fault found is told, not only the first."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from engine.console.sizes import parse_rate, parse_size
+from engine.digest import Digest
+from engine.errors import EngineError, UsageError
+from engine.model_path import ModelPath
+from engine.model_registry import ModelRegistry
+from engine.settings import DEFAULT_SEGMENT, MIB, Settings
+from engine.sources import Choice
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 256
+MAX_PROCESSES = 64
+_SEGMENTS = (64 << 10, 1024 * MIB)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
+_OURS = frozenset(
+    "accept-encoding connection content-length expect host if-match if-none-match if-range keep-alive "
+    "proxy-authorization range te trailer transfer-encoding upgrade".split()
+)
+"""Headers that decide what bytes come, or on which connection: the engine's own business."""
+
+
+class PullOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of `jarvis pull`, free of contradictions."""
+
+    targets: tuple[ModelPath, ...]
+    settings: Settings
+    choice: Choice
+    directory: Path | None
+    output: Path | None
+    """Both absolute."""
+    digest: Digest | None
+    token: str | None
+    headers: dict[str, str]
+    dry_run: bool
+    json: bool
+    quiet: bool
+    verbose: bool
+    log_file: Path | None
+
+    def __repr__(self) -> str:
+        return f"PullOptions({[path.canonical for path in self.targets]})"
+
+
+class _Faults:
+    """Collects what is wrong, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[EngineError] = []
+
+    def check(self, is_wrong: object, message: str) -> None:
+        if is_wrong:
+            self.found.append(UsageError(message))
+
+    def parse(self, parser: Callable[[str], T], text: str | None, default: T) -> T:
+        """parser(text); default where nothing was typed, or the wrong thing."""
+        if text is None:
+            return default
+        try:
+            return parser(text)
+        except EngineError as exc:
+            self.found.append(exc)
+            return default
+
+    def raise_any(self) -> None:
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            raise UsageError(" ".join(str(fault) for fault in self.found))
+
+
+def parse_options(given: Mapping[str, Any]) -> PullOptions:
+    """From the command line's words by name. Raises UsageError or PathError with all that is wrong."""
+    faults = _Faults()
+    targets = [faults.parse(ModelRegistry.parse, text, None) for text in given["targets"]]
+    digest = faults.parse(_sha256, given["sha256"], None)
+    headers = dict(filter(None, (faults.parse(_header, text, None) for text in given["header"])))
+    settings = Settings(
+        connections=faults.parse(_count("--connections", 1, MAX_CONNECTIONS), given["connections"], None),
+        processes=faults.parse(_count("--processes", 0, MAX_PROCESSES), given["processes"], None),
+        segment_size=faults.parse(_segment, given["segment_size"], DEFAULT_SEGMENT),
+        limit_rate=faults.parse(parse_rate, given["limit_rate"], None),
+        retries=given["retries"],
+        stall_timeout_s=given["stall_timeout"],
+        hash=None if given["hash"] == "none" else given["hash"],
+        allocate=given["allocate"],
+        repair=given["repair"],
+        force=given["force"],
+        cacert=faults.parse(_readable, given["cacert"], None),
+        insecure=given["insecure"],
+        proxy=faults.parse(_proxy, given["proxy"], None),
+    )
+    _contradictions(given, headers, faults)
+    faults.raise_any()
+    return PullOptions(
+        targets=tuple(path for path in targets if path is not None),
+        settings=settings,
+        choice=Choice(
+            quant=given["quant"],
+            file=given["file"],
+            revision=given["revision"],
+            include=given["include"],
+            exclude=given["exclude"],
+        ),
+        directory=_absolute(given["directory"]),
+        output=_absolute(given["output"]),
+        digest=digest,
+        token=faults.parse(_token, given["token"], None),
+        headers=headers,
+        dry_run=given["dry_run"],
+        json=given["json"],
+        quiet=given["quiet"],
+        verbose=given["verbose"],
+        log_file=_absolute(given["log_file"]),
+    )
+
+
+def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults: _Faults) -> None:
+    several = len(given["targets"]) > 1
+    output, digest = given["output"], given["sha256"]
+    faults.check(output and given["directory"], "--output names the file, --dir its folder: leave one out.")
+    faults.check(output and several, "--output names one file, and there are several targets. Use --dir.")
+    faults.check(output and output.endswith("/"), "--output names a file. For a folder use --dir.")
+    faults.check(digest and several, "--sha256 is one file's, and there are several targets.")
+    no_hash = given["hash"] == "none"
+    faults.check(no_hash and digest, "--sha256 cannot be compared with --hash none: leave one out.")
+    faults.check(
+        no_hash and not output and not given["directory"],
+        "--hash none needs --output or --dir: what goes into the store is always hashed.",
+    )
+    faults.check(given["quiet"] and given["verbose"], "--quiet and --verbose exclude each other.")
+    faults.check(given["cacert"] and given["insecure"], "--insecure checks no certificate: leave out --cacert.")
+    faults.check(given["token"] and "Authorization" in headers, "--token and an Authorization header exclude each other.")
+    faults.check(given["retries"] < 0, "--retries must be 0 at least.")
+    faults.check(not 0 < given["stall_timeout"] <= 3600, "--stall-timeout must be above 0 and at most 3600 seconds.")
+    faults.check(
+        (given["quant"] or "").lower() == "auto", "--quant auto is not there yet. Name one, such as Q4_K_M."
+    )
+    faults.parse(_token, given["token"], None)
+
+
+def _sha256(text: str) -> Digest:
+    digest = Digest.parse(text)
+    if digest.algorithm != "sha256":
+        raise UsageError(f"--sha256 takes a SHA-256 digest, not {digest.algorithm}.")
+    return digest
+
+
+def _count(option: str, least: int, most: int) -> Callable[[str], int | None]:
+    def parse(text: str) -> int | None:
+        if text.lower() == "auto":
+            return None
+        if not re.fullmatch(r"[0-9]{1,6}", text) or not least <= int(text) <= most:
+            raise UsageError(f"{option} is 'auto' or a number from {least} to {most}, not {text[:40]!r}.")
+        return int(text)
+
+    return parse
+
+
+def _segment(text: str) -> int:
+    size, (least, most) = parse_size(text), _SEGMENTS
+    if not least <= size <= most:
+        raise UsageError("--segment-size must be from 64KiB to 1GiB.")
+    return size
+
+
+def _header(text: str) -> tuple[str, str]:
+    match = _HEADER.fullmatch(text.strip())
+    if match is None:
+        # Not quoted: it may hold a secret.
+        raise UsageError("A --header is written as 'Name: value', in visible ASCII.")
+    name = match[1]
+    if name.lower() in _OURS:
+        raise UsageError(f"The header {name} is the engine's own and cannot be set.")
+    return ("Authorization" if name.lower() == "authorization" else name), match[2]
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", text.strip()):
+        raise UsageError("The --token is empty or holds spaces or characters that no token has.")
+    return text.strip()
+
+
+def _readable(text: str) -> str:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise UsageError(f"--cacert: there is no file {str(path)!r}.")
+    return str(path)
+
+
+def _proxy(text: str) -> str:
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_good = False
+    if not is_good:
+        raise UsageError("--proxy takes the address of an HTTP proxy, such as http://proxy.example:3128.")
+    return parts.geturl()
+
+
+def _absolute(text: str | None) -> Path | None:
+    return Path(text).expanduser().absolute() if text else None

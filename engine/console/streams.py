@@ -1,0 +1,60 @@
+"""stdout for results, stderr for everything else. A reader that has gone away ends neither with a traceback."""
+
+import errno
+import os
+import sys
+from typing import TextIO
+
+
+class Lines:
+    """Whole lines to one stream, until nobody reads them any more."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.is_broken = False
+        """Nobody reads, or nothing can be written."""
+
+    def say(self, text: str) -> None:
+        if self.is_broken:
+            return
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError) as exc:
+            self.is_broken = True
+            if self._stream is sys.stdout and getattr(exc, "errno", None) not in (errno.EPIPE, None):
+                Lines(sys.stderr).say(f"error: Cannot write to stdout: {exc}.")
+
+
+def stdout() -> Lines:
+    """For results."""
+    return Lines(sys.stdout)
+
+
+def stderr() -> Lines:
+    """For people."""
+    return Lines(sys.stderr)
+
+
+def is_terminal() -> bool:
+    """Whether stderr is one that can redraw lines."""
+    try:
+        return sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+    except (AttributeError, ValueError):
+        return False
+
+
+def detach() -> None:
+    """Let the interpreter's last flush go nowhere, so that it does not complain of a broken pipe."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+def printable(text: str) -> str:
+    """One paragraph that cannot command a terminal, whatever a server put into it."""
+    return " ".join("".join(c if c.isprintable() or c in " \n\u2060" else "?" for c in text).split())
