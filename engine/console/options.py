@@ -138,10 +138,17 @@ def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults
         "--hash none needs --output or --dir: what goes into the store is always hashed.",
     )
     faults.check(given["quiet"] and given["verbose"], "--quiet and --verbose exclude each other.")
-    faults.check(given["cacert"] and given["insecure"], "--insecure checks no certificate: leave out --cacert.")
-    faults.check(given["token"] and "Authorization" in headers, "--token and an Authorization header exclude each other.")
+    faults.check(
+        given["cacert"] and given["insecure"], "--insecure checks no certificate: leave out --cacert."
+    )
+    faults.check(
+        given["token"] and "Authorization" in headers,
+        "--token and an Authorization header exclude each other.",
+    )
     faults.check(given["retries"] < 0, "--retries must be 0 at least.")
-    faults.check(not 0 < given["stall_timeout"] <= 3600, "--stall-timeout must be above 0 and at most 3600 seconds.")
+    faults.check(
+        not 0 < given["stall_timeout"] <= 3600, "--stall-timeout must be above 0 and at most 3600 seconds."
+    )
     faults.check(
         (given["quant"] or "").lower() == "auto", "--quant auto is not there yet. Name one, such as Q4_K_M."
     )

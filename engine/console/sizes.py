@@ -23,7 +23,11 @@ def parse_size(text: str) -> int:
     if not 1 <= size < _MAX:
         raise UsageError(f"A size of {text[:40]!r} is out of range: it must be one byte at least.")
     # Whole numbers stay exact: float holds 53 bits.
-    return int(number) * (1024 if binary else 1000) ** _POWERS[(unit or "").lower()] if "." not in number else int(size)
+    return (
+        int(number) * (1024 if binary else 1000) ** _POWERS[(unit or "").lower()]
+        if "." not in number
+        else int(size)
+    )
 
 
 def parse_rate(text: str) -> int:
@@ -34,7 +38,9 @@ def parse_rate(text: str) -> int:
     try:
         return parse_size(bare)
     except UsageError:
-        raise UsageError(f"Not a rate: {text[:40]!r}. Write it as 10MB/s or 500k, one byte at least.") from None
+        raise UsageError(
+            f"Not a rate: {text[:40]!r}. Write it as 10MB/s or 500k, one byte at least."
+        ) from None
 
 
 def format_size(size_bytes: float) -> str:

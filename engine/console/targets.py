@@ -83,9 +83,13 @@ def _find(path: ModelPath, options: PullOptions, client: "Client") -> Found:
 def _check_single(path: ModelPath, files: list[RemoteFile], options: PullOptions) -> None:
     """What can only be said of one file, and of a plain file."""
     if len(files) > 1 and options.output is not None:
-        raise UsageError(f"{path.canonical} has {len(files)} files, and --output names one. Use --dir, or choose with --file.")
+        raise UsageError(
+            f"{path.canonical} has {len(files)} files, and --output names one. Use --dir, or choose with --file."
+        )
     if len(files) > 1 and options.digest is not None:
-        raise UsageError(f"{path.canonical} has {len(files)} files, and --sha256 is one file's. Choose one with --file.")
+        raise UsageError(
+            f"{path.canonical} has {len(files)} files, and --sha256 is one file's. Choose one with --file."
+        )
     if options.settings.hash is None and path.url is None:
         raise UsageError("--hash none is for plain URLs: a model's files are always hashed.")
 
@@ -116,7 +120,9 @@ def _job(
     if options.output is not None:
         return msgspec.structs.replace(loose_job(file, options.output), refresh=ask)
     if options.directory is not None:
-        return msgspec.structs.replace(loose_job(file, layout.inside(options.directory, file.name)), refresh=ask)
+        return msgspec.structs.replace(
+            loose_job(file, layout.inside(options.directory, file.name)), refresh=ask
+        )
     return stored_job(file, *_shelf(path), refresh=ask)
 
 
@@ -130,7 +136,9 @@ def _shelf(path: ModelPath) -> tuple[str, str]:
     try:
         return host, RemoteName.parse(folder or "files")
     except PathError as exc:
-        raise PathError(f"The folders of {path.canonical} cannot be kept as they are. Say where to with -o FILE.") from exc
+        raise PathError(
+            f"The folders of {path.canonical} cannot be kept as they are. Say where to with -o FILE."
+        ) from exc
 
 
 def _distinct(found: list[Found]) -> list[Found]:
@@ -142,8 +150,14 @@ def _distinct(found: list[Found]) -> list[Found]:
         for job in one.jobs:
             known = seen.setdefault(job.target, job.remote.url)
             if known != job.remote.url:
-                error = UsageError(f"Two different files would both become {str(job.target)!r}. Pull them one by one.")
-            elif not any(job.target == other.target for done in [*distinct, Found(one.target, fresh)] for other in done.jobs):
+                error = UsageError(
+                    f"Two different files would both become {str(job.target)!r}. Pull them one by one."
+                )
+            elif not any(
+                job.target == other.target
+                for done in [*distinct, Found(one.target, fresh)]
+                for other in done.jobs
+            ):
                 fresh.append(job)
         distinct.append(Found(one.target, [] if error else fresh, error))
     return distinct

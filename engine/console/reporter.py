@@ -1,0 +1,131 @@
+"""Everything that one pull has to say, to scripts on stdout and to people on stderr."""
+
+import time
+from collections.abc import Sequence
+
+from engine.console.exit_codes import combined, exit_code
+from engine.console.json_lines import JsonLines, Paths, Results
+from engine.console.lines import PlainView, View
+from engine.console.options import PullOptions
+from engine.console.streams import is_terminal, stderr, stdout
+from engine.console.tally import Tally
+from engine.console.words import in_words
+from engine.errors import EngineError
+from engine.transfer.events import Done, Event, Failed, FileDone, Retry
+from engine.transfer.job import Job
+
+_REPEAT_S = 2.0
+"""The same kind of retry of the same file is told so often at most, unless --verbose."""
+
+
+class Reporter:
+    """The observer of a pull; it makes the `error` and `done` events, for it knows the exit codes."""
+
+    def __init__(self, options: PullOptions) -> None:
+        self._options = options
+        self._err = stderr()
+        self._results: Results = JsonLines(stdout()) if options.json else Paths(stdout())
+        self._view: View = PlainView(self._err, Tally({}), None)
+        self._tally = Tally({})
+        self._started = time.monotonic()
+        self._told: dict[tuple[str, str], float] = {}
+        self.files: list[FileDone] = []
+        self.failures: list[Failed] = []
+
+    def begin(self, jobs: Sequence[Job]) -> None:
+        """The files are known."""
+        self._tally = Tally({str(job.target): job.remote.size for job in jobs})
+        if self._options.quiet:
+            return
+        if is_terminal():
+            from engine.console.bars import Bars
+
+            self._view = Bars(self._tally, self._err)
+        else:
+            self._view = PlainView(self._err, self._tally)
+
+    def __call__(self, event: Event) -> None:
+        self._tally.note(event)
+        if isinstance(event, FileDone):
+            self.files.append(event)
+        if not self._options.quiet and (text := self._words(event)):
+            self._view.say(text)
+        self._view(event)
+        self._results(event)
+
+    def say(self, text: str) -> None:
+        """A line for people, unless --quiet."""
+        if not self._options.quiet:
+            self._view.say(text)
+
+    def failed(self, exc: EngineError, *, file: str = "", path: str = "") -> None:
+        """A file, or a whole target, has failed for good."""
+        self.failures.append(
+            event := Failed(
+                file=file,
+                path=path,
+                error=type(exc).__name__,
+                message=str(exc),
+                exit_code=exit_code(exc),
+                kept_bytes=getattr(exc, "kept_bytes", 0),
+            )
+        )
+        self._view.say(f"error: {exc}")
+        self._results(event)
+
+    def interrupted(self, kept_bytes: int, message: str) -> None:
+        """The user, or a signal, has ended it."""
+        self._view.close()
+        self._results(
+            Failed(
+                file="",
+                path="",
+                error="Interrupted",
+                message=message,
+                exit_code=exit_code(KeyboardInterrupt()),
+                kept_bytes=kept_bytes,
+            )
+        )
+        self._view.say(message)
+        self._finish(exit_code(KeyboardInterrupt()))
+
+    def end(self) -> int:
+        """All is over: the last event, and the command's exit code."""
+        self._view.close()
+        code = combined(failure.exit_code for failure in self.failures)
+        self._finish(code)
+        return code
+
+    @property
+    def seconds(self) -> float:
+        """Since the command began to work."""
+        return time.monotonic() - self._started
+
+    def close(self) -> None:
+        """Give the terminal back. May be called twice."""
+        self._view.close()
+
+    def _finish(self, code: int) -> None:
+        if not self._options.json:
+            return
+        self._results(
+            Done(
+                files=len(self.files),
+                failed=len(self.failures),
+                size=sum(f.size for f in self.files),
+                fetched_bytes=sum(f.fetched_bytes for f in self.files),
+                held_bytes=sum(f.held_bytes for f in self.files),
+                discarded_bytes=sum(f.discarded_bytes for f in self.files),
+                seconds=self.seconds,
+                exit_code=code,
+            )
+        )
+
+    def _words(self, event: Event) -> str | None:
+        verbose = self._options.verbose
+        if isinstance(event, Retry) and not verbose:
+            key, now = (event.path, event.kind), time.monotonic()
+            if now - self._told.get(key, float("-inf")) < _REPEAT_S:
+                return None
+            self._told[key] = now
+        return in_words(event, verbose=verbose)
