@@ -260,9 +260,8 @@ class Catalogue:
 def _opened(listing: Listing, name: RemoteName) -> tuple[Listing, Entry, BinaryIO]:
     entry = listing.entries.get(name)
     if entry is None:
-        raise Missing(
-            "entry", f"There is no file {name[:200]!r} in {listing.repository} at {listing.commit}."
-        )
+        message = f"There is no file {name[:200]!r} in {listing.repository} at {listing.commit}."
+        raise Missing("entry", message, listing.commit)
     return listing, entry, entry.open()
 
 

@@ -168,9 +168,8 @@ class HubView:
             RemoteName.parse(folder)
         nodes = tree.nodes_in(listing, folder, recursive=target.is_set("recursive"))
         if folder and not nodes:
-            raise Missing(
-                "entry", f"There is no folder {folder[:200]!r} in {repository} at {listing.commit}."
-            )
+            message = f"There is no folder {folder[:200]!r} in {repository} at {listing.commit}."
+            raise Missing("entry", message, listing.commit)
         expand = target.is_set("expand")
         page, rest = tree.page_of(nodes, _cursor(target), _page_size(target, expand))
         answer = _json(await self._described(listing, page, revision, expand=expand), listing)

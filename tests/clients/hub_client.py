@@ -1,0 +1,47 @@
+"""A program of somebody who uses huggingface_hub: calls one function, prints what came of it as JSON.
+
+Run by an interpreter that has huggingface_hub; knows nothing of this project.
+"""
+
+import json
+import sys
+from typing import Any
+
+import huggingface_hub
+
+
+def call(name: str, arguments: dict[str, Any]) -> Any:
+    if name == "version":
+        return huggingface_hub.__version__
+    if name == "list_tree":
+        entries = huggingface_hub.HfApi().list_repo_tree(recursive=True, **arguments)
+        return [entry.path for entry in entries]
+    if name == "paths_info":
+        infos = huggingface_hub.HfApi().get_paths_info(**arguments)
+        return {i.path: [i.size, i.blob_id, i.lfs.sha256 if i.lfs else None] for i in infos}
+    if name == "files_metadata":
+        info = huggingface_hub.HfApi().model_info(files_metadata=True, **arguments)
+        return {s.rfilename: [s.size, s.blob_id, s.lfs.sha256 if s.lfs else None] for s in info.siblings}
+    if name == "refs":
+        refs = huggingface_hub.HfApi().list_repo_refs(**arguments)
+        return {branch.name: branch.target_commit for branch in refs.branches}
+    if name == "list_models":
+        return [model.id for model in huggingface_hub.HfApi().list_models()]
+    if name == "verify":
+        found = huggingface_hub.HfApi().verify_repo_checksums(**arguments)
+        return [found.checked_count, len(found.mismatches), len(found.missing_paths)]
+    return getattr(huggingface_hub, name)(**arguments)
+
+
+def main() -> None:
+    answer: dict[str, Any] = {}
+    try:
+        answer["result"] = call(sys.argv[1], json.loads(sys.argv[2]))
+    except Exception as exc:
+        answer["error"] = [cls.__name__ for cls in type(exc).__mro__]
+        answer["message"] = str(exc)
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
