@@ -1,0 +1,24 @@
+"""How the figures came about, in sentences that stand in every result (pure)."""
+
+
+def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int]) -> list[str]:
+    target = "memory (tmpfs)" if in_memory else "a folder that is NOT memory-backed"
+    compared = "256 random blocks and both ends" if quick else "every byte"
+    counts = ", ".join(f"{name} {count}" for name, count in rounds.items())
+    return [
+        "Timed is the whole process, from just before posix_spawn to the return of wait4; CPU seconds are those of "
+        "the process and everything it started.",
+        "Origin: our own nginx on loopback, worker_processes auto, sendfile, tcp_nopush, TLS 1.2 and 1.3 with default "
+        "ciphers, no access log; the file lies in memory.",
+        f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk.",
+        f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
+        "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
+        "(round 0 of downloads), which give no times.",
+        "The memory that a run will fill is held by the harness until just before it starts: a virtual machine gives "
+        "free pages back to its host within seconds, and whoever wrote next would pay for their return.",
+        f"Each output is compared with what was served after the timed part ({compared}); a wrong one makes the run "
+        "unsound. Each run has an empty home and store of its own.",
+        "kill-resume: nginx paces each connection at 16 MiB/s and logs it; SIGKILL goes to the started process alone, "
+        "once half of the file lies at the target; the same command follows at once. Sent again is what the log shows "
+        "for both runs, socket buffers of the killed one included.",
+    ]

@@ -1,0 +1,69 @@
+"""A result as it lies in JSON, and the questions that targets, report and comparison ask it (pure).
+
+    {"name", "mode", "started", "commit", "machine", "versions", "method",
+     "scenarios": {name: {"title", "size_bytes", "as_specified", "tls", "verified", "commands": {tool: text},
+                          "missing": {tool: why}, "runs": [run, …]}}}
+
+A run: tool, round, measured ("time", "memory", "resume"), what was measured, and problem (None when it was right).
+Every run is kept; a run with a problem never enters a figure.
+"""
+
+import statistics
+from typing import Any
+
+Result = dict[str, Any]
+Block = dict[str, Any]
+GIB = 1 << 30
+
+
+def block(result: Result, scenario: str) -> Block | None:
+    found: Block | None = result["scenarios"].get(scenario)
+    return found
+
+
+def runs(block: Block, tool: str) -> list[dict[str, Any]]:
+    return [run for run in block["runs"] if run["tool"] == tool]
+
+
+def problems(block: Block, tool: str) -> list[str]:
+    return [run["problem"] for run in runs(block, tool) if run["problem"]]
+
+
+def values(block: Block, tool: str, key: str) -> list[float]:
+    """What the sound runs of tool measured as key; memory runs are slowed down, so only "time" runs give times."""
+    wanted = "memory" if key == "peak_pss_bytes" else "resume" if key in RESUME_KEYS else "time"
+    sound = [run for run in runs(block, tool) if run["measured"] == wanted and not run["problem"]]
+    return [_value(run, key, block) for run in sound]
+
+
+def median(block: Block, tool: str, key: str) -> float | None:
+    """None where nothing sound was measured."""
+    found = values(block, tool, key)
+    return statistics.median(found) if found else None
+
+
+def tools(block: Block) -> list[str]:
+    """Every tool of the block, measured or missing, fastest first, unmeasured ones last."""
+    names = list(dict.fromkeys([*block["commands"], *block["missing"]]))
+    return sorted(
+        names, key=lambda name: (median(block, name, "wall_s") is None, median(block, name, "wall_s") or 0)
+    )
+
+
+def why_unmeasured(block: Block, tool: str) -> str:
+    """The reason why tool has no figure, for people."""
+    if tool in block["missing"]:
+        return f"{tool}: {block['missing'][tool]}"
+    wrong = problems(block, tool)
+    return f"{tool}: {wrong[0]}" if wrong else f"{tool}: not run"
+
+
+RESUME_KEYS = ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s")
+
+
+def _value(run: dict[str, Any], key: str, block: Block) -> float:
+    if key == "cpu_s":
+        return float(run["user_s"] + run["sys_s"])
+    if key == "cpu_s_per_gib":
+        return float((run["user_s"] + run["sys_s"]) * GIB / block["size_bytes"])
+    return float(run[key])

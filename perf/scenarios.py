@@ -1,0 +1,141 @@
+"""What is measured: a table. A new kind of link is a location in servers.py and a row here.
+
+Names carry the size that their targets are about; a run with another --size keeps the name, says its size, and
+leaves the targets unmeasured.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+PEERS = ("single", "curl", "aria2", "axel", "wget2", "rclone", "hf_transfer", "hf_transfer 64")
+QUICK_PEERS = ("single", "curl", "aria2", "rclone", "hf_transfer")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One table of the report. kind: "pull" (timed downloads), "command" (timed, no output file),
+    "memory" (sampled only), "resume" (killed at half, run again)."""
+
+    name: str
+    title: str
+    kind: str
+    tools: tuple[str, ...]
+    size_bytes: int
+    tls: bool = False
+    verified: bool = False
+    location: str = "plain"
+    sparse: bool = False
+    """Served from a sparse file, to a target on a real disk."""
+    rounds: int = 5
+    quick_rounds: int = 1
+    in_quick: bool = True
+    quick_tools: tuple[str, ...] | None = None
+    specified_bytes: int | None = None
+    """What the name promises, where --size made size_bytes something else."""
+
+    @property
+    def is_as_specified(self) -> bool:
+        return self.specified_bytes in (None, self.size_bytes)
+
+
+ALL = (
+    Scenario(
+        "http-2g-nohash",
+        "2 GiB over HTTP, not verified",
+        "pull",
+        ("jarvis", *PEERS),
+        2 * GIB,
+        quick_tools=("jarvis", *QUICK_PEERS),
+    ),
+    Scenario(
+        "tls-2g-nohash",
+        "2 GiB over TLS, not verified",
+        "pull",
+        ("jarvis", *PEERS),
+        2 * GIB,
+        tls=True,
+        quick_tools=("jarvis", *QUICK_PEERS),
+    ),
+    Scenario(
+        "http-2g-sha256",
+        "2 GiB over HTTP, SHA-256 verified",
+        "pull",
+        ("jarvis", "single", "aria2 -x4", "aria2"),
+        2 * GIB,
+        verified=True,
+        quick_tools=("jarvis", "aria2 -x4"),
+    ),
+    Scenario(
+        "tls-2g-sha256",
+        "2 GiB over TLS, SHA-256 verified",
+        "pull",
+        ("jarvis", "single", "aria2 -x4", "aria2"),
+        2 * GIB,
+        tls=True,
+        verified=True,
+        quick_tools=("jarvis", "aria2 -x4"),
+    ),
+    Scenario(
+        "tiny",
+        "1 KiB over HTTP",
+        "pull",
+        ("jarvis", "single", "curl", "aria2"),
+        KIB,
+        rounds=11,
+        quick_rounds=5,
+    ),
+    Scenario("help", "jarvis --help", "command", ("jarvis --help",), 0, rounds=11, quick_rounds=5),
+    Scenario("memory-1g", "1 GiB, 16 lanes", "memory", ("jarvis -c 16",), GIB, sparse=True, rounds=3),
+    Scenario(
+        "memory-20g",
+        "20 GiB, 16 lanes",
+        "memory",
+        ("jarvis -c 16",),
+        20 * GIB,
+        sparse=True,
+        rounds=1,
+        in_quick=False,
+    ),
+    Scenario(
+        "kill-resume",
+        "1 GiB over HTTP, killed at half, run again",
+        "resume",
+        ("jarvis", "aria2 -c"),
+        GIB,
+        location="paced",
+        quick_tools=("jarvis",),
+        rounds=3,
+    ),
+)
+
+
+def select(
+    names: Iterable[str], *, quick: bool, rounds: int | None, only: Iterable[str], size_bytes: int | None
+) -> list[Scenario]:
+    """The rows to run: exact names or beginnings of them; none means all of the mode. Raises ValueError."""
+    wanted, kept = list(names), list(only)
+    for name in wanted:
+        if not any(row.name.startswith(name) for row in ALL):
+            raise ValueError(f"no scenario {name!r}; there are: {', '.join(row.name for row in ALL)}")
+    rows = [row for row in ALL if any(row.name.startswith(name) for name in wanted)] if wanted else list(ALL)
+    if quick and not wanted:
+        rows = [row for row in rows if row.in_quick]
+    return [_adapted(row, quick, rounds, kept, size_bytes) for row in rows]
+
+
+def _adapted(
+    row: Scenario, quick: bool, rounds: int | None, only: list[str], size_bytes: int | None
+) -> Scenario:
+    tools = row.quick_tools or row.tools if quick else row.tools
+    if only:
+        tools = tuple(tool for tool in row.tools if tool in only or tool.partition(" ")[0] in only)
+    size = size_bytes if size_bytes and row.size_bytes >= GIB else row.size_bytes
+    return replace(
+        row,
+        tools=tools,
+        rounds=rounds or (row.quick_rounds if quick else row.rounds),
+        size_bytes=size,
+        specified_bytes=row.size_bytes,
+    )

@@ -1,0 +1,53 @@
+"""Which rows are run, and in which order."""
+
+import pytest
+
+from perf.bench import plan
+from perf.scenarios import ALL, select
+from perf.tools import TOOLS
+
+
+def chosen(*names: str, quick: bool = False, only: tuple[str, ...] = (), **more: int | None) -> list:
+    settings = {"rounds": None, "size_bytes": None} | more
+    return select(names, quick=quick, only=only, **settings)
+
+
+def test_everything_is_run_unless_named():
+    """Full mode runs the whole table; quick mode leaves out what takes minutes."""
+    assert [row.name for row in chosen()] == [row.name for row in ALL]
+    assert "memory-20g" not in [row.name for row in chosen(quick=True)]
+
+
+def test_name_may_be_the_beginning_of_several():
+    """`--scenario memory` means both."""
+    assert [row.name for row in chosen("memory")] == ["memory-1g", "memory-20g"]
+
+
+def test_unknown_scenario_is_refused_with_the_list():
+    """A typing error must not end as an empty report."""
+    with pytest.raises(ValueError, match="http-2g-nohash"):
+        chosen("htpp")
+
+
+def test_only_keeps_variants_of_the_named_tools():
+    """`--only aria2` keeps aria2 -x4 as well."""
+    (row,) = chosen("http-2g-sha256", only=("aria2",))
+    assert row.tools == ("aria2 -x4", "aria2")
+
+
+def test_other_size_is_remembered_as_not_specified():
+    """Small files keep their size; large ones change it and say so."""
+    sizes = {row.name: (row.size_bytes, row.is_as_specified) for row in chosen(size_bytes=4 << 20)}
+    assert sizes["http-2g-nohash"] == (4 << 20, False)
+    assert sizes["tiny"] == (1024, True)
+
+
+def test_each_round_begins_with_the_next_tool():
+    """Nobody is always first, and everybody runs once a round; memory has a round of its own before."""
+    (row,) = chosen("http-2g-sha256", rounds=3)
+    tools = [TOOLS[name] for name in row.tools]
+    steps = [(number, measured, tool.name) for number, measured, tool in plan(row, tools, quick=False)]
+    assert {measured for number, measured, _ in steps if number == 0} == {"memory"}
+    rounds = [[name for number, _, name in steps if number == wanted] for wanted in (1, 2, 3)]
+    assert [names[0] for names in rounds] == list(row.tools[:3])
+    assert all(sorted(names) == sorted(row.tools) for names in rounds)

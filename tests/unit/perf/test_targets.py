@@ -1,0 +1,82 @@
+"""A row is met, missed or unmeasured, and never met by default."""
+
+import pytest
+
+from perf.scenarios import ALL
+from perf.targets import TARGETS, Target, against, judge, own, worst
+from perf.tools import TOOLS
+from tests.unit.perf.made import block, result, sampled, timed
+
+RATIO = Target("http-2g-nohash", 0.75, "x", against("curl", "aria2"))
+PEERS = [*timed("curl", 2.0, 2.2, 9.0), *timed("aria2", 3.0)]
+
+
+def verdict(target: Target, made: dict) -> tuple[str, float | None]:
+    (row,) = judge(result(http_2g_nohash=made), (target,))
+    return row.verdict, row.value
+
+
+@pytest.mark.parametrize(("ours", "expected"), [(1.1, "met"), (1.65, "met"), (1.66, "missed")])
+def test_ratio_is_taken_of_medians_to_the_fastest_peer(ours, expected):
+    """One slow round of a peer does not make us fast: 2.2 is curl's median, and the bound itself is within."""
+    assert verdict(RATIO, block(timed("jarvis", ours), PEERS)) == (expected, pytest.approx(ours / 2.2))
+
+
+def test_missing_peer_leaves_the_row_unmeasured():
+    """Fastest of those who are there is not fastest."""
+    made = block(timed("jarvis", 0.1), timed("curl", 2.0), missing={"aria2": "not installed"})
+    (row,) = judge(result(http_2g_nohash=made), (RATIO,))
+    assert (row.verdict, row.note) == ("unmeasured", "aria2: not installed")
+
+
+def test_failed_peer_leaves_the_row_unmeasured():
+    """A peer whose every run was wrong has no figure, and says why."""
+    made = block(timed("jarvis", 0.1), timed("curl", 2.0), timed("aria2", 1.0, problem="exit 1: no"))
+    (row,) = judge(result(http_2g_nohash=made), (RATIO,))
+    assert (row.verdict, row.note) == ("unmeasured", "aria2: exit 1: no")
+
+
+def test_best_variant_of_a_peer_counts():
+    """A peer is as fast as the fastest of the settings that were tried."""
+    made = block(timed("jarvis", 1.0), PEERS, timed("aria2 -x4", 1.25))
+    assert verdict(RATIO, made) == ("missed", pytest.approx(0.8))
+
+
+def test_wrong_output_of_ours_is_a_miss():
+    """Speed that delivers wrong bytes meets nothing, even if other rounds were right."""
+    made = block(timed("jarvis", 0.1), timed("jarvis", 0.1, problem="content differs"), PEERS)
+    assert verdict(RATIO, made) == ("missed", None)
+
+
+def test_other_size_leaves_the_row_unmeasured():
+    """A target is about its size."""
+    made = block(timed("jarvis", 0.1), PEERS, as_specified=False)
+    assert verdict(RATIO, made) == ("unmeasured", None)
+
+
+def test_scenario_that_was_not_run_is_unmeasured():
+    """A partial run still shows every row."""
+    assert [row.verdict for row in judge(result())] == ["unmeasured"] * len(TARGETS)
+
+
+def test_memory_runs_give_no_times():
+    """Sampling slows a run down, so its wall time is no figure."""
+    made = block(timed("jarvis", 1.0), sampled("jarvis", 5))
+    assert verdict(Target("http-2g-nohash", 2.0, "s", own("wall_s")), made) == ("met", 1.0)
+
+
+def test_worst_of_all_runs_counts_for_promises_that_hold_each_time():
+    """A memory bound is broken by one run above it."""
+    target = Target("http-2g-nohash", 200, "B", worst("peak_pss_bytes"))
+    assert verdict(target, block(sampled("jarvis", 100, 100, 201))) == ("missed", 201)
+
+
+def test_targets_name_scenarios_and_tools_that_are_run_there():
+    """A row of the table can be reached by running its scenario, in quick mode too where that has it."""
+    rows = {row.name: row for row in ALL}
+    for target in TARGETS:
+        row = rows[target.scenario]
+        for tool, _ in target.figure.needs:
+            assert tool in TOOLS
+            assert tool in row.tools
+            assert tool in (row.quick_tools or row.tools)
