@@ -6,15 +6,26 @@ errors, and only they, contain "404". A URL or a digest may hold such text by ch
 class breaks it up with an invisible WORD JOINER wherever it is not meant.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _JOINER = "\u2060"
+
+
+def _revive(kind: "type[EngineError]", args: tuple[Any, ...]) -> "EngineError":
+    error = kind.__new__(kind)
+    error.args = args
+    return error
 
 
 class EngineError(RuntimeError):
     """Root of all errors of this package. `str(error)` is fit for a person."""
 
     _marks: ClassVar[tuple[str, ...]] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Facts that a constructor demands are attributes: without this, an error that a caller's process
+        pool sends home would break the pool."""
+        return _revive, (type(self), self.args), self.__dict__
 
     def __str__(self) -> str:
         text = super().__str__()
