@@ -28,7 +28,7 @@ class RemoteName(str):
             "it is empty or too long"
             if not 0 < len(text.encode("utf-8", "surrogatepass")) <= _MAX_NAME_BYTES
             else "a backslash or drive letter is in it"
-            if "\\" in text or re.match(r"^[A-Za-z]:", text)
+            if "\\" in text or any(p[1:2] == ":" for p in parts)
             else "a part of it is empty, '.' or '..'"
             if any(p in ("", ".", "..") for p in parts)
             else "a control or direction character is in it"
@@ -45,13 +45,13 @@ class RemoteName(str):
 
 
 def _is_deceptive(char: str) -> bool:
-    """Control characters, lone surrogates, and the bidirectional overrides of Unicode (UAX #9)."""
+    """Control characters, line separators, lone surrogates, and Unicode's direction controls (UAX #9)."""
     code = ord(char)
     return (
         code < 32
         or 0x7F <= code < 0xA0
         or 0xD800 <= code < 0xE000
-        or (code in (0x200E, 0x200F) or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069)
+        or (code in (0x061C, 0x200E, 0x200F) or 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069)
     )
 
 
