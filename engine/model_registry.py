@@ -80,8 +80,11 @@ class ModelRegistry:
     }
 
     @classmethod
-    def parse(cls, text: str) -> ModelPath:
-        """Raises PathError, and nothing else, for text that cannot be a model path."""
+    def parse(cls, text: str, *, is_file: bool = False) -> ModelPath:
+        """Raises PathError, and nothing else, for text that cannot be a model path.
+
+        With is_file, the URL https://host/a/b of an unknown host is a file, not a custom registry's model.
+        """
         text = text.strip()
         if not text or len(text) > _MAX_TEXT or not text.isprintable():
             raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")
@@ -89,7 +92,7 @@ class ModelRegistry:
         if colon and scheme.lower() not in ("http", "https"):
             raise path_fault(text, "the schemes are http and https")
         scheme = "http" if scheme.lower() == "http" else "https"
-        path = _parse_url(scheme, rest, text) if colon else _parse_name(text, cls._known)
+        path = _parse_url(scheme, rest, text, is_file=is_file) if colon else _parse_name(text, cls._known)
         if len(path.canonical) > _MAX_TEXT:
             raise path_fault(text, "it is too long once it is percent-encoded")
         return path
@@ -226,7 +229,7 @@ def _revision(text: str, revision: str) -> str:
     return revision
 
 
-def _parse_url(scheme: str, rest: str, text: str) -> ModelPath:
+def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> ModelPath:
     try:
         parts = urlsplit(f"{scheme}://{rest}")
     except ValueError as exc:
@@ -243,7 +246,7 @@ def _parse_url(scheme: str, rest: str, text: str) -> ModelPath:
             model = _parse_name(f"{registry}/{path}", {})
         if model is not None:
             return model
-    elif not parts.query and _is_model_in_url(path.split("/")):
+    elif not is_file and not parts.query and _is_model_in_url(path.split("/")):
         model = _parse_name(f"{host}/{path}", {})
         return msgspec.structs.replace(model, scheme=scheme)
     query = "?" + quote(parts.query, safe=_URL_SAFE) if parts.query else ""

@@ -120,6 +120,14 @@ def test_parse_file_url(text, url, filename):
     assert ModelRegistry.parse(path.canonical) == path
 
 
+def test_parse_file_url_by_wish():
+    """A caller that knows it has a file's URL gets the file, also where a registry's model would look the same."""
+    text = "https://h.example/pub/LICENSE"
+    assert ModelRegistry.parse(text).url is None
+    assert ModelRegistry.parse(text, is_file=True).url == text
+    assert ModelRegistry.parse("https://hf.co/a/b", is_file=True) == hub("a", "b")
+
+
 BAD = [
     "",
     "   ",
