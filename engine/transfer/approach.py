@@ -71,9 +71,12 @@ class Approach:
             self._located = None
             self._refuses_ranges = size != 0
             return "empty" if size == 0 else "ask without range"
-        if opened.status == 206 and size is not None:
-            self.has_ranges = True
-            return "ranges"
+        if opened.status == 206:
+            # A total of "*" leaves the size unknown, and what has come is only a part of the file.
+            self.has_ranges = size is not None
+            if not self.has_ranges:
+                self._located, self._refuses_ranges = None, True
+            return "ranges" if self.has_ranges else "ask without range"
         self.is_stream = True
         return "stream"
 

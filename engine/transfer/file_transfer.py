@@ -419,10 +419,13 @@ class FileTransfer:
         """A body of unknown length has come to its end: now the size is known."""
         size = self._streamed_bytes
         checks, self._checks, self._pieces = self._checks, {}, []
-        self._part.truncate(size)
         self._identity = msgspec.structs.replace(self._identity, size=size)
         grid = Grid(size, self._settings.segment_size)
-        self._make_plan(grid, {index: checks.get(index) for index in range(grid.count)})
+        try:
+            self._part.truncate(size)
+            self._make_plan(grid, {index: checks.get(index) for index in range(grid.count)})
+        except EngineError as exc:
+            self.fail(exc)
         self.tally.held = 0
 
     # Failures
@@ -654,7 +657,11 @@ class FileTransfer:
     def _reject(self, content: Content, reason: str = "") -> None:
         assert self._digest is not None  # noqa: S101 - a digest was compared
         actual = content.digests[self._digest.algorithm]
-        kept = self._part.set_aside(actual)
+        try:
+            kept = self._part.set_aside(actual)
+        except EngineError as exc:
+            self.fail(exc)
+            return
         self.fail(
             DigestMismatch(
                 f"{self.job.remote.name} does not have the SHA256 digest that was promised: "

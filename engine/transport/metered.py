@@ -38,6 +38,7 @@ class _MeteredRaw(io.RawIOBase):
         self._raw = raw
         self._meter = meter
         self._failure: BaseException | None = None
+        self._has_received = False
 
     def readable(self) -> bool:
         return True
@@ -48,8 +49,11 @@ class _MeteredRaw(io.RawIOBase):
         try:
             nbytes = self._raw.readinto(buffer) or 0
         except OSError as exc:
+            if not self._has_received:
+                raise
             self._failure = exc
             return 0
+        self._has_received = True
         self._meter.received(nbytes)
         return nbytes
 

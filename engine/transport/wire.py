@@ -352,6 +352,8 @@ def _innermost(exc: BaseException) -> BaseException:
 
 
 def _words(exc: BaseException) -> str:
-    """An exception in words, without its object's address, and never with a URL's query."""
+    """An exception in words, without its object's address. http.client's complaints about headers quote them."""
+    if isinstance(exc, ValueError):
+        return "a header or a length in it makes no sense"
     text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
     return str(text).partition(": ")[2] if "object at 0x" in str(text) else str(text)[:300]
