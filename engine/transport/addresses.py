@@ -7,6 +7,9 @@ from collections.abc import Sequence
 
 from engine.errors import NetworkError
 
+_LEADS_TO_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
+"""Their last 32 bits are the IPv4 address that is reached (RFC 4291 §2.5.5.1, RFC 6052 §2.1)."""
+
 
 def resolve(host: str, port: int) -> list[str]:
     """All addresses of host, IPv6 and IPv4 in the system's order (RFC 6724). Raises NetworkError."""
@@ -22,8 +25,17 @@ def resolve(host: str, port: int) -> list[str]:
 def is_public(address: str) -> bool:
     """Whether an address is reachable from anywhere (IANA special-purpose registries)."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return (mapped or parsed).is_global
+    reached = _ipv4_within(parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed
+    if reached is not None:
+        return reached.is_global and not reached.is_multicast
+    return parsed.is_global and not parsed.is_multicast and not getattr(parsed, "is_site_local", False)
+
+
+def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to, where it does."""
+    if any(address in network for network in _LEADS_TO_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 def is_literal(host: str) -> bool:
