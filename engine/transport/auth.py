@@ -6,6 +6,7 @@ header that the user typed goes to the origin of what they typed. A redirect to 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -13,17 +14,23 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from engine.errors import PathError, UsageError
+
 HUB = "https://huggingface.co"
 _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def origin_of(url: str) -> str:
-    """Scheme, host and port of a URL, the port always written: "https://hf.co:443"."""
-    parts = urlsplit(url)
+    """Scheme, host and port of a URL, the port always written: "https://hf.co:443". Raises PathError."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443}.get(parts.scheme.lower(), 80)
+    except ValueError:
+        raise PathError(f"Not a URL: {url.rpartition('@')[2].partition('?')[0][:200]!r}.") from None
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme.lower()}://{host}:{parts.port or {'https': 443}.get(parts.scheme.lower(), 80)}"
+    return f"{parts.scheme.lower()}://{host}:{port}"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -36,16 +43,36 @@ class Credentials(msgspec.Struct, frozen=True):
         return dict(self.by_origin.get(origin_of(url), {}))
 
     def with_headers(self, url: str, headers: Mapping[str, str]) -> Self:
-        """A copy in which the origin of url also gets these headers."""
+        """A copy in which the origin of url also gets these headers. Raises UsageError for what no header can hold."""
+        for name, value in headers.items():
+            _check_header(name, value)
         origin = origin_of(url)
         return type(self)({**self.by_origin, origin: {**self.by_origin.get(origin, {}), **headers}})
 
     def with_token(self, url: str, token: str) -> Self:
-        """A copy in which the origin of url gets this bearer token."""
-        return self.with_headers(url, {"Authorization": f"Bearer {token}"})
+        """A copy in which the origin of url gets this bearer token. Raises UsageError for what cannot be one."""
+        return self.with_headers(url, _bearer(token))
 
     def __repr__(self) -> str:
         return f"Credentials({sorted(self.by_origin)})"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    # Judged here and not shown: http.client's own error for a bad header prints its value.
+    if not token or any(not 0x21 <= ord(c) <= 0x7E for c in token):
+        raise UsageError(
+            "The token cannot be one: it is empty, or holds a space, a line break or another character that no token "
+            "has. Copy it again (--token, HF_TOKEN, or the Hub's token file)."
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _check_header(name: str, value: str) -> None:
+    """RFC 9110 §5.1 and §5.5."""
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+        raise UsageError(f"Not the name of a header: {name[:80]!r}. Write --header 'Name: value'.")
+    if any((ord(c) < 0x20 and c != "\t") or ord(c) == 0x7F or ord(c) > 0xFF for c in value):
+        raise UsageError(f"The value of the header {name!r} holds a character that no header can hold.")
 
 
 def hub_endpoint(environ: Mapping[str, str] = os.environ) -> str:
@@ -69,16 +96,17 @@ def hub_token(environ: Mapping[str, str] = os.environ) -> str | None:
 def _token_in_file(environ: Mapping[str, str]) -> str | None:
     cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = environ.get("HF_HOME") or f"{cache}/huggingface"
-    path = Path(environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
     try:
+        path = Path(environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
         return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: there is no home folder to expand
         return None
 
 
 def hub_credentials(token: str | None, environ: Mapping[str, str] = os.environ) -> Credentials:
-    """The token, else the one found in the environment, for the Hub's origins."""
+    """The token, else the one found in the environment, for the Hub's origins. Raises UsageError for what cannot
+    be a token."""
     token = token or hub_token(environ)
     if not token:
         return Credentials()
-    return Credentials({origin: {"Authorization": f"Bearer {token}"} for origin in hub_origins(environ)})
+    return Credentials({origin: _bearer(token) for origin in hub_origins(environ)})
