@@ -1,5 +1,6 @@
 """Where a redirect may lead. Pure; the loop itself is in client.py."""
 
+import re
 from urllib.parse import urljoin, urlsplit
 
 from engine.errors import PathError, RedirectRefused
@@ -17,7 +18,9 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or 0 < parts.port < 65536
     except ValueError:
-        raise PathError(f"Not a URL: {url[:200]!r}.") from None
+        # redact() shows nothing of it; what stands before an @ or after a ? may be a secret.
+        shown = url.rpartition("@")[2].partition("?")[0]
+        raise PathError(f"Not a URL: {shown[:200]!r}.") from None
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname or not port_is_valid:
         raise PathError(f"Not an http or https URL with a host: {redact(url)[:200]!r}.")
     if parts.username is not None or parts.password is not None:
@@ -38,7 +41,7 @@ def next_url(current: str, location: str | None) -> str:
     if not location:
         raise RedirectRefused(f"{shown} redirects without saying where to.", url=shown)
     try:
-        target = check_url(urljoin(current, location).partition("#")[0])
+        target = _joined(current, location.partition("#")[0])
     except PathError as exc:
         raise RedirectRefused(f"{shown} redirects to what is refused: {exc}", url=shown) from exc
     if urlsplit(current).scheme.lower() == "https" and urlsplit(target).scheme.lower() != "https":
@@ -48,3 +51,18 @@ def next_url(current: str, location: str | None) -> str:
             url=shown,
         )
     return target
+
+
+def _joined(current: str, reference: str) -> str:
+    """RFC 3986 §5.3. urljoin drops control characters without a word, and lends its own host to an absolute URL
+    that has none: both are judged before."""
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", reference):
+        check_url(reference)
+    if any(not 0x21 <= ord(c) <= 0x7E for c in reference):
+        raise PathError(f"A URL may hold visible ASCII only: {redact(reference)[:200]!r}.")
+    try:
+        return check_url(urljoin(current, reference))
+    except PathError:
+        raise
+    except ValueError:
+        raise PathError("It is not a URL.") from None
