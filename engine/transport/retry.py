@@ -87,8 +87,8 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
-    if text:
-        return _seconds_until(text, now)
+    if text and (wait := _seconds_until(text, now)) is not None:
+        return wait
     return _rate_limit_reset(headers.get("ratelimit", ""))
 
 
