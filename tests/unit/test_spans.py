@@ -1,5 +1,7 @@
 """Spans, sets of them, and the grid of segments: compared with Python's own sets of integers."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -45,7 +47,7 @@ def test_set_is_canonical(operations):
     ours, theirs = build(operations)
     listed = list(ours)
     assert all(listed)
-    assert all(a.stop < b.start for a, b in zip(listed, listed[1:], strict=False))
+    assert all(a.stop < b.start for a, b in pairwise(listed))
     assert ours == SpanSet(Span(offset, offset + 1) for offset in theirs)
 
 
