@@ -111,7 +111,6 @@ class Running:
             code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired as exc:
             self.kill_tree()
-            exc.output, exc.stderr = self.stdout, self.stderr
             exc.add_note(f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}")
             raise
         seconds = time.monotonic() - self._started

@@ -60,8 +60,12 @@ def _marked(mark: str) -> list[psutil.Process]:
     entry = f"JARVIS_TEST_MARK={mark}".encode()
     environments = Path("/proc").glob("[0-9]*/environ")
     pids = [int(path.parent.name) for path in environments if entry in _content(path)]
-    found = [_quietly(lambda pid=pid: psutil.Process(pid)) for pid in pids if pid != os.getpid()]
+    found = [_process(pid) for pid in pids if pid != os.getpid()]
     return [process for process in found if process is not None]
+
+
+def _process(pid: int) -> psutil.Process | None:
+    return _quietly(lambda: psutil.Process(pid))
 
 
 def _content(path: Path) -> bytes:

@@ -1,6 +1,7 @@
 """One connection of the origin: its requests, one after the other, on a thread of its own."""
 
 import contextlib
+import errno
 import fcntl
 import select
 import socket
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _GOODBYE_S = 1.0
+_BEAT_S = 0.05
+"""How often one that hangs looks whether it has been released."""
 
 
 class Connection:
@@ -31,6 +34,7 @@ class Connection:
         self.origin = origin
         self.number = number
         self.turned_away: Answer | None = None
+        self._record: Record | None = None
         self._sock = sock
         self._poll = select.poll()
         self._poll.register(sock, _GONE)
@@ -44,8 +48,8 @@ class Connection:
             end = hangup
         except (ConnectionError, ssl.SSLError, TimeoutError):
             pass
-        except OSError:
-            if not self.origin.is_closing:
+        except OSError as exc:
+            if not self.origin.is_closing and exc.errno != errno.ENOTCONN:
                 raise
         except ValueError as exc:
             self.origin.ledger.complaints.append(str(exc))
@@ -71,15 +75,19 @@ class Connection:
 
     def rest(self, seconds: float) -> None:
         """Wait, unless the client leaves meanwhile: then Hangup."""
-        if seconds > 0 and self._poll.poll(seconds * 1000):
-            raise Hangup
+        with self.origin.ledger.waiting(self._record):
+            if seconds > 0 and self._poll.poll(seconds * 1000):
+                raise Hangup
 
     def hang(self, seconds: float | None) -> None:
         """Wait for seconds (None: for ever) or the origin's release()."""
         releases = self.origin.releases
         until = None if seconds is None else time.monotonic() + seconds
-        while self.origin.releases == releases and (until is None or time.monotonic() < until):
-            self.rest(0.05 if until is None else max(0.001, min(0.05, until - time.monotonic())))
+        with self.origin.ledger.waiting(self._record):
+            while self.origin.releases == releases and (until is None or time.monotonic() < until):
+                left_s = _BEAT_S if until is None else until - time.monotonic()
+                if self._poll.poll(min(max(left_s, 0.001), _BEAT_S) * 1000):
+                    raise Hangup
 
     def drain(self, timeout_s: float = 2.0) -> None:
         """Wait until the client's kernel has acknowledged all that was sent, as far as it does so in time."""
@@ -108,29 +116,34 @@ class Connection:
 
     def _start_tls(self, context: ssl.SSLContext) -> None:
         try:
-            self._sock = context.wrap_socket(self._sock, server_side=True)
+            self._sock = sock = context.wrap_socket(
+                self._sock, server_side=True, do_handshake_on_connect=False
+            )
+            sock.do_handshake()
         except (OSError, ValueError) as exc:
             if not self.origin.is_closing:
-                self.origin.ledger.handshake_failures.append(str(exc))
+                with self.origin.ledger.changing():
+                    self.origin.ledger.handshake_failures.append(str(exc))
             raise Hangup from exc
 
     def _answer_request(self, request: Request) -> bool:
         """Answer one request; whether the connection ends after it."""
-        record = self.origin.ledger.open(request, self.number)
+        record = self._record = self.origin.ledger.open(request, self.number)
         file = self.origin.find(request)
-        record.range = requested_span(request, file.content.size if file else 0)
+        record.range = requested_span(request, file.size if file else 0)
         exchange = Exchange(self, request, record, file, self.origin.faults_striking(record))
         try:
             answer = self.turned_away or self._decide(exchange)
             if request.wants_close:
                 answer.close = True
-            if answer.close and "Connection" not in answer.headers:
+            if answer.close and not answer.headers.has("Connection"):
                 answer.headers.append(("Connection", "close"))
             self._send_answer(exchange, answer)
             record.completed = True
             return answer.close
         finally:
             self.origin.ledger.close(record)
+            self._record = None
 
     def _decide(self, exchange: Exchange) -> Answer:
         for fault in exchange.faults_at("before"):
@@ -144,9 +157,12 @@ class Connection:
         return answer
 
     def _send_answer(self, exchange: Exchange, answer: Answer) -> None:
-        exchange.record.status = answer.status
+        is_head = exchange.request.method == "HEAD"
+        with self.origin.ledger.changing(exchange.record):
+            exchange.record.status = answer.status
+            exchange.record.expected = 0 if is_head else answer.length
         self.send(answer.head())
-        if exchange.request.method == "HEAD":
+        if is_head:
             return
         stream = BodyStream(self, answer, exchange.record)
         faults = exchange.faults_at("body") if answer.status in (200, 206) else []

@@ -57,6 +57,11 @@ class File:
         if self.etag is None:
             self.etag = f'"{_fingerprint(self.content)}"'
 
+    @property
+    def size(self) -> int:
+        assert isinstance(self.content, Content)
+        return self.content.size
+
     def answer(self, request: Request) -> Answer:
         """RFC 9110: authorization, redirect, preconditions (§13.2.2), then range or whole."""
         denied = self._denied(request) or self._redirected(request)

@@ -7,7 +7,7 @@ One of the "answer" stage changes the good answer; it returns False where it has
 
 import gzip as gzip_codec
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -87,7 +87,8 @@ def etag_change(
     etag = etag or f'"{(old.etag or "").strip(chr(34))}-changed"'
     exchange.file = replace(old, content=new, etag=etag, last_modified=old.last_modified + 1)
     if permanent:
-        exchange.connection.origin.files[exchange.request.path] = exchange.file
+        files = exchange.connection.origin.files
+        files.update({path: exchange.file for path, file in list(files.items()) if file is old})
 
 
 # Another answer
@@ -153,7 +154,7 @@ def _serve_span(answer: Answer, start: int, stop: int) -> bool:
 
 
 def _set_length(answer: Answer, nbytes: int) -> None:
-    if "Content-Length" in answer.headers:
+    if answer.headers.has("Content-Length"):
         answer.headers.set("Content-Length", str(nbytes))
 
 
@@ -271,8 +272,8 @@ def gzip(
     if answer.status not in (200, 206):
         return False
     body = bytes(bomb_bytes) if bomb_bytes is not None else answer.content.read(answer.start, answer.stop)
-    packed = {"gzip": gzip_codec.compress, "deflate": zlib.compress}.get(encoding, lambda data: data)(body)
-    _replace_body(answer, Bytes(packed))
+    packers: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip_codec.compress, "deflate": zlib.compress}
+    _replace_body(answer, Bytes(packers[encoding](body) if encoding in packers else body))
     answer.headers.set("Content-Encoding", encoding)
     return True
 

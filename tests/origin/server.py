@@ -58,6 +58,7 @@ class Origin:
         self._lock = threading.Lock()
         self._connections: dict[Connection, threading.Thread] = {}
         self._timers: list[threading.Timer] = []
+        self._crashes: list[BaseException] = []
 
     # Life
 
@@ -74,21 +75,30 @@ class Origin:
         self.close()
 
     def close(self) -> None:
-        """End every connection and thread at once. RuntimeError when one does not end."""
+        """End every connection and thread at once. RuntimeError when one does not end, or had crashed."""
         self.is_closing = True
         for timer in self._timers:
             timer.cancel()
         self.refuse()
         self._holder.close()
+        until = time.monotonic() + _CLOSE_WITHIN_S
+        while (threads := self._end_connections()) and time.monotonic() < until:
+            threads[0].join(0.05)
+        for timer in self._timers:
+            timer.join(_CLOSE_WITHIN_S)
+        if threads:
+            raise RuntimeError(f"the origin cannot end {[thread.name for thread in threads]}")
+        if self._crashes:
+            raise RuntimeError(f"the origin itself failed: {self._crashes!r}") from self._crashes[0]
+
+    def _end_connections(self) -> list[threading.Thread]:
+        """Shut down all that are left; their threads. Again and again: a socket in the midst of becoming
+        a TLS one cannot be reached for a moment."""
         with self._lock:
             connections = dict(self._connections)
         for connection in connections:
             connection.shutdown()
-        until = time.monotonic() + _CLOSE_WITHIN_S
-        for thread in [*connections.values(), *self._timers]:
-            thread.join(max(0, until - time.monotonic()))
-        if left := [thread.name for thread in connections.values() if thread.is_alive()]:
-            raise RuntimeError(f"the origin cannot end these threads: {left}")
+        return list(connections.values())
 
     def _bound(self, port: int) -> socket.socket:
         sock = socket.socket(self._family, socket.SOCK_STREAM)
@@ -99,7 +109,7 @@ class Origin:
     def listen(self) -> None:
         """Take connections (again, after refuse())."""
         with self._lock:
-            if self._listener is not None or (self.is_closing and self.ledger.connections):
+            if self._listener is not None or self.is_closing:
                 return
             self._listener = self._bound(self.port)
             self._listener.listen(512)
@@ -126,7 +136,9 @@ class Origin:
         while True:
             try:
                 sock, _ = listener.accept()
-            except OSError:
+            except OSError as exc:
+                if listener is self._listener:  # not refuse(), which takes it away before it shuts it down
+                    self._crashes.append(exc)
                 return
             with self._lock:
                 self.ledger.connections += 1
@@ -139,8 +151,10 @@ class Origin:
     def _run(self, connection: Connection) -> None:
         try:
             connection.run()
+        except BaseException as exc:
+            self._crashes.append(exc)  # close() raises it: an origin that broke proves nothing
         finally:
-            with self._lock:
+            with self.ledger.changing(), self._lock:
                 del self._connections[connection]
 
     # Files and addresses
@@ -222,6 +236,7 @@ class Origin:
     @property
     def requests(self) -> list[Record]:
         """All requests so far, oldest first; the records of running ones still grow."""
+        self.ledger.settle()
         with self.ledger.condition:
             return list(self.ledger.requests)
 
@@ -237,6 +252,7 @@ class Origin:
 
     def bytes_sent(self, path: str | None = None) -> int:
         """Body bytes handed to the kernel, of one path or of all."""
+        self.ledger.settle()
         return self.ledger.bytes_sent(path)
 
     @property
@@ -259,12 +275,24 @@ class Origin:
 
     def wait_sent(self, nbytes: int, path: str | None = None, timeout_s: float = 10.0) -> None:
         """Until so many body bytes are handed to the kernel; TimeoutError."""
-        self.ledger.wait(lambda: self.bytes_sent(path) >= nbytes, timeout_s, f"{nbytes} bytes to be sent")
+        self.ledger.wait(
+            lambda: self.ledger.bytes_sent(path) >= nbytes, timeout_s, f"{nbytes} bytes to be sent"
+        )
 
     def wait_requests(self, count: int, path: str | None = None, timeout_s: float = 10.0) -> None:
         """Until so many requests have come; TimeoutError."""
 
         def have_come() -> bool:
-            return sum(path in (None, record.path) for record in self.requests) >= count
+            return sum(path in (None, record.path) for record in self.ledger.requests) >= count
 
         self.ledger.wait(have_come, timeout_s, f"{count} requests")
+
+    def wait_handshake_failures(self, count: int = 1, timeout_s: float = 10.0) -> None:
+        """Until so many TLS handshakes have failed; TimeoutError."""
+        self.ledger.wait(
+            lambda: len(self.ledger.handshake_failures) >= count, timeout_s, f"{count} failed handshakes"
+        )
+
+    def wait_idle(self, timeout_s: float = 10.0) -> None:
+        """Until no connection is open; TimeoutError."""
+        self.ledger.wait(lambda: self.open_connections == 0, timeout_s, "the end of all connections")

@@ -24,8 +24,8 @@ class Headers(list[tuple[str, str]]):
     def get_all(self, name: str) -> list[str]:
         return [value for key, value in self if key.lower() == name.lower()]
 
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+    def has(self, name: str) -> bool:
+        return self.get(name) is not None
 
     def set(self, name: str, value: str) -> None:
         """Replace all lines of that name by one, in the place of the first."""

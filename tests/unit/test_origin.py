@@ -150,6 +150,17 @@ def test_unknown_path_is_404(origin_factory: Make, curl) -> None:
     assert [(r.path, r.status) for r in origin.requests] == [("no/such.gguf", 404)]
 
 
+def test_a_broken_origin_is_told() -> None:
+    """An exception inside the origin is no fault of the client's, and so fails whoever closes the origin."""
+
+    def broken(_record: object) -> bool:
+        raise LookupError("no such thing")
+
+    with pytest.raises(RuntimeError, match="no such thing"), Origin({"f": b""}) as origin:
+        origin.fault("stall", when=broken)
+        assert raw(origin, get("f")) == b""
+
+
 # Content
 
 
@@ -242,9 +253,11 @@ def test_close_ends_stalled_connections_at_once(tls: Certificates) -> None:
                 clients.append(subprocess.Popen([*words, origin.url("f")], stderr=subprocess.DEVNULL))
                 origin.wait_requests(count)
             origin.wait_fired("stall")
+            silent = socket.create_connection((origin.host, origin.port), 10)  # no handshake, no request
             started = time.monotonic()
         assert time.monotonic() - started < 1
         assert threading.active_count() == before
+        silent.close()
         clients[2].kill()  # it would go on reading from its own kernel's buffer, at its limited rate
         for client in clients:
             assert client.wait(10) != 0

@@ -41,7 +41,7 @@ def test_filters_choose_requests(origin: Origin, curl: Fetch) -> None:
         "times": origin.fault("header", name="X-Times", value="1", times=1),
         "start": origin.fault("header", name="X-Start", value="1", range_start=500),
         "method": origin.fault("header", name="X-Method", value="1", method="HEAD"),
-        "when": origin.fault("header", name="X-When", value="1", when=lambda r: "X-Ask" in r.headers),
+        "when": origin.fault("header", name="X-When", value="1", when=lambda r: r.headers.has("X-Ask")),
     }
     first = curl(origin.url("other"))
     second = curl(origin.url("m"), "-r", "500-")
@@ -114,7 +114,8 @@ def test_a_client_that_leaves_ends_the_hang(origin: Origin) -> None:
     with socket.create_connection((origin.host, origin.port), 10) as sock:
         sock.sendall(get("m").encode())
         origin.wait_fired("hang_before_headers")
-    origin.ledger.wait(lambda: origin.requests[0].ended is not None, 5, "the record's end")
+    origin.wait_idle()
+    assert origin.requests[0].ended is not None
     assert origin.requests[0].status is None
 
 
@@ -151,7 +152,7 @@ def test_limit_connections(origin: Origin, curl: Fetch) -> None:
         first.sendall(get("m", "Range: bytes=0-0").encode())
         first.recv(65536)
         assert curl(origin.url("m")).status == 503
-    origin.ledger.wait(lambda: origin.open_connections == 0, 5, "the end of the connection")
+    origin.wait_idle()
     assert curl(origin.url("m")).status == 200
     assert origin.fired("limit_connections") == 1
 
@@ -393,7 +394,7 @@ def test_bad_certificates_are_refused(origin_factory: Make, tls: Certificates, w
         pytest.raises(ssl.SSLCertVerificationError, match=reason),
     ):
         context.wrap_socket(sock, server_hostname="127.0.0.1")
-    origin.ledger.wait(lambda: bool(origin.handshake_failures), 5, "the failed handshake")
+    origin.wait_handshake_failures()
     assert not origin.requests
 
 
