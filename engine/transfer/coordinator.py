@@ -322,7 +322,7 @@ class Coordinator:
         self._observer(
             self._trackers[transfer.number].report(
                 now,
-                file=transfer.job.remote.name,
+                file=str(transfer.job.remote.name),
                 path=str(transfer.job.target),
                 phase=phase,
                 done=transfer.done_bytes + in_flight,

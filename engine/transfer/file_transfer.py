@@ -707,7 +707,7 @@ class FileTransfer:
 
     @property
     def _names(self) -> dict[str, Any]:
-        return {"file": self.job.remote.name, "path": str(self.job.target)}
+        return {"file": str(self.job.remote.name), "path": str(self.job.target)}
 
     @property
     def _part(self) -> Part:

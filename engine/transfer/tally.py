@@ -55,7 +55,7 @@ class Tally:
         lanes that worked at once."""
         now = time.monotonic()
         return FileDone(
-            file=remote.name,
+            file=str(remote.name),
             path=path,
             size=size,
             sha256=sha256,
@@ -76,7 +76,7 @@ class Tally:
     ) -> FileDone:
         """The event of a file that needed nothing."""
         return FileDone(
-            file=remote.name,
+            file=str(remote.name),
             path=path,
             size=size,
             sha256=sha256,
