@@ -84,7 +84,7 @@ class _Metered:
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]  # the mixin's next class is urllib3's connection
-        self.meter.attach(self.sock)
+        self.meter.attach(getattr(self.sock, "wire", self.sock))
         self.sock = _MeteredSocket(self.sock, self.meter)
 
 

@@ -25,6 +25,7 @@ from engine.transport.auth import Credentials, origin_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
 from engine.transport.retry import Failure
+from engine.transport.tls import tls_context
 
 USER_AGENT = f"jarvis/{__version__}"
 _FALLBACK_CONNECT_S = 3.0
@@ -268,35 +269,6 @@ def _proxy_headers(proxy: str) -> dict[str, str]:
 
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return dict(urllib3.make_headers(proxy_basic_auth=user))
-
-
-_contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext:
-    """The TLS context of this process for these settings: the system's trust, or --cacert, or none at all."""
-    key = (settings.cacert, settings.insecure)
-    if key not in _contexts:
-        _contexts[key] = _make_tls_context(settings)
-    return _contexts[key]
-
-
-def _make_tls_context(settings: Settings) -> ssl.SSLContext:
-    if settings.insecure:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    if settings.cacert:
-        try:
-            return ssl.create_default_context(cafile=settings.cacert)
-        except (OSError, ssl.SSLError) as exc:
-            raise NetworkError(
-                f"Cannot read certificates from {settings.cacert!r}: {exc}. Give --cacert a PEM file."
-            ) from exc
-    import truststore
-
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @contextmanager

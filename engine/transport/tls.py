@@ -1,0 +1,192 @@
+"""TLS: whom to trust, and a faster way to read.
+
+`SSLSocket` hands out one record of 16 KiB a call and makes two read() system calls for each. `TlsStream` feeds
+an `ssl.SSLObject` from 256 KiB receives and takes out as many records a call as have come. It is what our
+context's wrap_socket returns, so that urllib3's pools use it like any other TLS socket.
+"""
+
+import io
+import socket
+import ssl
+import sys
+from typing import Any, Self
+
+from engine.errors import NetworkError
+from engine.settings import Settings
+
+_RECEIVE_BYTES = 1 << 18
+
+
+class TlsStream:
+    """A connected TLS client socket, as far as http.client and urllib3 use one. One reader, one writer."""
+
+    def __init__(self, context: ssl.SSLContext, wire: socket.socket, server_hostname: str | None) -> None:
+        self.wire = wire
+        """The plain socket: the one to shut down when a reader is stuck."""
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._received = memoryview(bytearray(_RECEIVE_BYTES))
+        self._readers = 0
+        self._is_closed = False
+        self._handshake()
+
+    def __getattr__(self, name: str) -> Any:
+        """Timeouts, addresses, fileno: the wire's own."""
+        return getattr(self.wire, name)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ARG002 - a socket's signature
+        """Fill buffer with what has come, waiting only for the first byte. 0 at the end, also at one without
+        close_notify: whoever reads knows how much must come."""
+        view = memoryview(buffer)
+        filled = 0
+        while filled < len(view):
+            try:
+                count = self._tls.read(len(view) - filled, view[filled:])
+            except ssl.SSLWantReadError:
+                if filled:
+                    break
+                self._receive()
+                continue
+            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+                break
+            if not count:
+                break
+            filled += int(count)
+        return filled
+
+    def sendall(self, data: Any) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._tls.write(view) :]
+            self._flush()
+
+    def makefile(self, _mode: str = "rb", **_: Any) -> io.RawIOBase:
+        """The reading side, unbuffered; the wire stays open until it is closed too."""
+        self._readers += 1
+        return _Reading(self)
+
+    def reader_closed(self) -> None:
+        self._readers -= 1
+        if self._is_closed and not self._readers:
+            self.wire.close()
+
+    def close(self) -> None:
+        """Close the wire, once nobody reads from it any more. May be called twice."""
+        self._is_closed = True
+        if not self._readers:
+            self.wire.close()
+
+    def shutdown(self, how: int) -> None:
+        self.wire.shutdown(how)
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        return self._tls.getpeercert(binary_form)
+
+    def selected_alpn_protocol(self) -> str | None:
+        return self._tls.selected_alpn_protocol()
+
+    def version(self) -> str | None:
+        return self._tls.version()
+
+    def _handshake(self) -> None:
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+                if not self._receive():
+                    raise ConnectionResetError(
+                        "the server closed the connection during the TLS handshake"
+                    ) from None
+            except ssl.SSLError:
+                self._flush()  # the alert that tells the server why
+                raise
+            else:
+                self._flush()
+                return
+
+    def _receive(self) -> int:
+        count = self.wire.recv_into(self._received)
+        if count:
+            self._incoming.write(self._received[:count])
+        else:
+            self._incoming.write_eof()
+        return count
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self.wire.sendall(self._outgoing.read())
+
+
+class _Reading(io.RawIOBase):
+    """What TlsStream.makefile gives."""
+
+    def __init__(self, stream: TlsStream) -> None:
+        self._stream: TlsStream | None = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self._stream is None:
+            raise ValueError("read of a closed TLS stream")
+        return self._stream.recv_into(buffer)
+
+    def close(self) -> None:
+        stream, self._stream = self._stream, None
+        super().close()
+        if stream is not None:
+            stream.reader_closed()
+
+
+class StreamContext(ssl.SSLContext):
+    """A client context whose sockets are TlsStreams."""
+
+    def wrap_socket(  # type: ignore[override]  # what urllib3 calls of it; the result is a socket as far as it cares
+        self, sock: socket.socket, *, server_hostname: str | None = None, **_: Any
+    ) -> TlsStream:
+        return TlsStream(self, sock, server_hostname)
+
+    @classmethod
+    def make(cls) -> Self:
+        return cls(ssl.PROTOCOL_TLS_CLIENT)
+
+
+_contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext:
+    """This process's context for these settings: the system's trust, or --cacert, or none at all.
+    Raises NetworkError."""
+    key = (settings.cacert, settings.insecure)
+    if key not in _contexts:
+        _contexts[key] = _make_context(settings)
+    return _contexts[key]
+
+
+def _make_context(settings: Settings) -> ssl.SSLContext:
+    context = StreamContext.make()
+    if settings.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif settings.cacert:
+        try:
+            context.load_verify_locations(cafile=settings.cacert)
+        except (OSError, ssl.SSLError) as exc:
+            raise NetworkError(
+                f"Cannot read certificates from {settings.cacert!r}: {exc}. Give --cacert a PEM file."
+            ) from exc
+    elif sys.platform == "linux" and _has_system_certificates():
+        context.load_default_certs()
+    else:
+        # truststore asks macOS and Windows themselves, and knows where other systems hide their bundle.
+        import truststore
+
+        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return context
+
+
+def _has_system_certificates() -> bool:
+    """Whether OpenSSL's own places, or SSL_CERT_FILE and SSL_CERT_DIR, hold any."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile is not None
