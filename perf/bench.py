@@ -88,6 +88,8 @@ class Bench:
             done = start(argv, env, log, timeout_s)
             facts = {key: value for key, value in asdict(done).items() if value is not None}
             problem = None if done.code == 0 else f"exit {done.code}: {_tail(log)}"
+        if problem is None and facts["leftovers"]:
+            problem = f"{facts['leftovers']} processes still alive a second after the end"
         if problem is None and scenario.kind != "command":
             problem = payload.difference(job.target, served, whole=not (self.quick or scenario.sparse))
         return {**facts, "load1": load1, "problem": self._masked(problem) if problem else None}
