@@ -6,7 +6,7 @@ Only click is loaded here; everything else is loaded by the command that needs i
 import os
 import signal
 import sys
-from pathlib import Path
+import time
 from typing import Any, NoReturn
 
 import click
@@ -15,6 +15,7 @@ from engine import __version__
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _INTERRUPTED = 130
+_PATIENCE_S = 2.0
 
 
 def main() -> NoReturn:
@@ -55,35 +56,42 @@ def _explain(exc: Exception) -> int:
     _log_unexpected(exc)
     stderr().say(
         printable(
-            f"error: Something went wrong that should not: {type(exc).__name__}: {exc}. "
-            "Run again with --log-file FILE: the file will hold the details to report."
+            f"error: Something went wrong that should not: {type(exc).__name__}: {exc}. Run again with "
+            "--verbose or --log-file FILE: they tell where, and that is what a report should hold."
         )
     )
     return 1
 
 
 def _log_unexpected(exc: Exception) -> None:
-    import logging
+    import traceback
 
-    logger = logging.getLogger("engine.cli")
-    if logger.hasHandlers():
-        logger.error("unexpected", exc_info=exc)
+    from engine.console.streams import stderr
+    from engine.telemetry import Log
+
+    trace = "".join(traceback.format_exception(exc))
+    Log("engine.cli").warning("command.failed", error=type(exc).__name__, traceback=trace)
+    if "--verbose" in sys.argv:
+        stderr().say(trace)
 
 
 def _act_on_signals() -> None:
-    """The first SIGINT, SIGTERM or SIGHUP ends the command in order; further ones must not disturb that."""
+    """The first SIGINT, SIGTERM or SIGHUP ends the command in order. Further ones must not disturb that, unless
+    it takes too long: then they end the process as it is, which costs nothing that is on disk."""
+    first: list[float] = []
 
     def interrupt(_number: int, _frame: object) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not first:
+            first.append(time.monotonic())
+            raise KeyboardInterrupt
+        if time.monotonic() - first[0] > _PATIENCE_S:
+            os._exit(_INTERRUPTED)
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    # What the caller ignores (nohup, a background job of a script) stays ignored.
-    numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    for number in numbers:
-        signal.signal(number, interrupt)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # What the caller ignores (nohup, a background job of a script) stays ignored.
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 def _tolerate_strange_names() -> None:
@@ -167,3 +175,47 @@ def pull(**given: Any) -> int:
     from engine.console.pulling import run_pull
 
     return run_pull(given)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--sha256", metavar="HEX", help="What the one file must hash to, instead of its receipt.")
+@click.option("--json", is_flag=True, help="One event a line on stdout.")
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("--verbose", is_flag=True, help="Everything that happens, in words.")
+def verify(files: tuple[str, ...], sha256: str | None, **manner: bool) -> int:
+    """Hash files that were pulled again, and compare them with their receipts."""
+    from engine.console.options import Manner
+    from engine.console.verifying import run_verify
+
+    return run_verify(files, sha256, Manner(**manner))
+
+
+@cli.command()
+@click.option(
+    "--root", metavar="DIR", help="Folder of <namespace>/<repository>/<files>.  [default: what was pulled]"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", type=int, default=0, help="Port to listen at.  [default: a free one]")
+@click.option("--allow-public", is_flag=True, help="Let --host be an address that other machines can reach.")
+def serve(root: str | None, host: str, port: int, allow_public: bool) -> int:
+    """Hand models out to other machines, with the Hub's endpoints."""
+    from engine.console.serving import run_serve
+
+    return run_serve(root, host, port, allow_public=allow_public)
+
+
+@cli.command()
+def demo() -> int:
+    """See it work: make a model, serve it, pull it, interrupt that, resume, verify. Needs no network."""
+    from engine.console.demo import run_demo
+
+    return run_demo()
+
+
+@cli.command()
+def doctor() -> int:
+    """Check proxies, certificates, token, disk, cores and the way to the registries."""
+    from engine.console.doctor import run_doctor
+
+    return run_doctor()

@@ -43,7 +43,7 @@ class PlainView:
         self._clock = clock
         self._last = clock()
 
-    def __call__(self, event: Event) -> None:
+    def __call__(self, event: Event) -> None:  # noqa: ARG002 - View's signature; the tally has taken it in
         if self._every_s is None or self._clock() - self._last < self._every_s:
             return
         active = self._tally.active

@@ -23,10 +23,33 @@ MAX_PROCESSES = 64
 _SEGMENTS = (64 << 10, 1024 * MIB)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
 _OURS = frozenset(
-    "accept-encoding connection content-length expect host if-match if-none-match if-range keep-alive "
-    "proxy-authorization range te trailer transfer-encoding upgrade".split()
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "if-match",
+        "if-none-match",
+        "if-range",
+        "keep-alive",
+        "proxy-authorization",
+        "range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 """Headers that decide what bytes come, or on which connection: the engine's own business."""
+
+
+class Manner(msgspec.Struct, frozen=True):
+    """How a command is to talk."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
 
 
 class PullOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,9 +65,7 @@ class PullOptions(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     headers: dict[str, str]
     dry_run: bool
-    json: bool
-    quiet: bool
-    verbose: bool
+    manner: Manner
     log_file: Path | None
 
     def __repr__(self) -> str:
@@ -117,9 +138,7 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         token=faults.parse(_token, given["token"], None),
         headers=headers,
         dry_run=given["dry_run"],
-        json=given["json"],
-        quiet=given["quiet"],
-        verbose=given["verbose"],
+        manner=Manner(given["json"], given["quiet"], given["verbose"]),
         log_file=_absolute(given["log_file"]),
     )
 

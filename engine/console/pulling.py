@@ -1,85 +1,98 @@
 """`jarvis pull`: options in, files and an exit code out."""
 
-import shlex
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from engine.console.held import held_bytes
 from engine.console.options import PullOptions, parse_options
 from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
 from engine.console.streams import is_terminal
-from engine.console.summary import summary
+from engine.console.summary import WORTH_TELLING_S, summary
 from engine.console.targets import credentials_for, find_jobs, interruptibly
 from engine.errors import EngineError
 from engine.model_downloader import pull
+from engine.store.disk import disk_errors
 from engine.transfer.job import Job
+from engine.transport.auth import Credentials
 
 _REDRAW_S = 0.15
 
 
 def run_pull(given: Mapping[str, Any]) -> int:
-    """Pull all targets; the exit code. Raises UsageError or PathError for what was typed wrongly."""
+    """Pull all targets; the exit code. Raises UsageError or PathError for what was typed wrongly, and
+    KeyboardInterrupt after it has told what is kept."""
     options = parse_options(given)
-    with ExitStack() as stack:
-        if options.log_file is not None:
-            from engine.telemetry import log_to_file
-
-            stack.callback(log_to_file(options.log_file).close)
-        reporter = Reporter(options)
-        stack.callback(reporter.close)
-        try:
-            return _pull(options, reporter)
-        except KeyboardInterrupt as exc:
-            kept = getattr(exc, "kept_bytes", 0)
-            reporter.interrupted(kept, _what_is_kept(kept))
-            raise
+    if options.log_file is not None:
+        start_log(options.log_file)
+    reporter, jobs = Reporter(options.manner), list[Job]()
+    try:
+        return _pull(options, reporter, jobs)
+    except KeyboardInterrupt:
+        kept = sum(held_bytes(job) for job in jobs if not reporter.has_ended(job))
+        reporter.interrupted(kept, what_is_kept(kept, force=options.settings.force))
+        raise
+    finally:
+        reporter.close()
 
 
-def _pull(options: PullOptions, reporter: Reporter) -> int:
+def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job]) -> int:
     credentials = credentials_for(options)
     found = interruptibly(lambda: find_jobs(options, credentials))
-    jobs = [job for one in found for job in one.jobs]
+    jobs += [job for one in found for job in one.jobs]
     for one in found:
         if one.error is not None:
             reporter.failed(one.error, file=one.target.canonical)
+    if options.dry_run:
+        from engine.console.dry_run import dry_run
+
+        return dry_run(jobs, options, reporter, credentials)
     if jobs:
-        reporter.begin(jobs)
+        reporter.begin({str(job.target): job.remote.size for job in jobs})
         _run(jobs, options, reporter, credentials)
     code = reporter.end()
-    if reporter.files and not options.quiet:
-        reporter.say(
-            summary(
-                reporter.files,
-                jobs,
-                seconds=reporter.seconds,
-                cpu_s=_cpu_seconds(),
-                typed=options.digest is not None,
-            )
-        )
+    if reporter.files and not options.manner.quiet:
+        reporter.say(_summary(options, reporter, jobs))
     return code
 
 
-def _run(jobs: Sequence[Job], options: PullOptions, reporter: Reporter, credentials: Any) -> None:
+def _run(jobs: Sequence[Job], options: PullOptions, reporter: Reporter, credentials: Credentials) -> None:
     settings = options.settings
-    if is_terminal() and not options.quiet:
+    if is_terminal() and not options.manner.quiet:
         settings = msgspec.structs.replace(settings, progress_interval_s=_REDRAW_S)
     for job, outcome in zip(jobs, pull(jobs, settings, credentials, reporter), strict=True):
         if isinstance(outcome, EngineError):
-            reporter.failed(outcome, file=job.remote.name, path=str(job.target))
+            reporter.failed(outcome, file=job.remote.name, path=str(job.target), kept_bytes=held_bytes(job))
 
 
-def _what_is_kept(kept_bytes: int) -> str:
-    again = "The same command goes on from there." if kept_bytes else "The same command starts again."
-    return f"interrupted: {format_size(kept_bytes) if kept_bytes else 'nothing'} of unfinished files is kept. {again}"
+def what_is_kept(kept_bytes: int, *, force: bool) -> str:
+    """What a person who has interrupted a pull wants to know."""
+    if not kept_bytes:
+        return "interrupted: nothing is kept of unfinished files. The same command starts them again."
+    again = "the same command without --force" if force else "the same command"
+    return f"interrupted: {format_size(kept_bytes)} of unfinished files are kept; {again} goes on from there."
+
+
+def start_log(path: Path) -> None:
+    """Log to path until the process ends: what goes wrong at the very end belongs into it too. Raises StoreError."""
+    from engine.telemetry import log_to_file
+
+    with disk_errors("write the log", path):
+        log_to_file(path)
+
+
+def _summary(options: PullOptions, reporter: Reporter, jobs: Sequence[Job]) -> str:
+    seconds = reporter.seconds
+    cpu_s = _cpu_seconds() if seconds >= WORTH_TELLING_S else None
+    return summary(reporter.files, jobs, seconds=seconds, cpu_s=cpu_s, typed=options.digest is not None)
 
 
 def _cpu_seconds() -> float:
     """Of this process and its workers, which have ended by now."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]  # it ships no types
 
     times = psutil.Process().cpu_times()
     return float(

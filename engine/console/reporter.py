@@ -1,12 +1,12 @@
 """Everything that one pull has to say, to scripts on stdout and to people on stderr."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from engine.console.exit_codes import combined, exit_code
 from engine.console.json_lines import JsonLines, Paths, Results
 from engine.console.lines import PlainView, View
-from engine.console.options import PullOptions
+from engine.console.options import Manner
 from engine.console.streams import is_terminal, stderr, stdout
 from engine.console.tally import Tally
 from engine.console.words import in_words
@@ -21,10 +21,10 @@ _REPEAT_S = 2.0
 class Reporter:
     """The observer of a pull; it makes the `error` and `done` events, for it knows the exit codes."""
 
-    def __init__(self, options: PullOptions) -> None:
-        self._options = options
+    def __init__(self, manner: Manner) -> None:
+        self._manner = manner
         self._err = stderr()
-        self._results: Results = JsonLines(stdout()) if options.json else Paths(stdout())
+        self._results: Results = JsonLines(stdout()) if manner.json else Paths(stdout())
         self._view: View = PlainView(self._err, Tally({}), None)
         self._tally = Tally({})
         self._started = time.monotonic()
@@ -32,10 +32,10 @@ class Reporter:
         self.files: list[FileDone] = []
         self.failures: list[Failed] = []
 
-    def begin(self, jobs: Sequence[Job]) -> None:
-        """The files are known."""
-        self._tally = Tally({str(job.target): job.remote.size for job in jobs})
-        if self._options.quiet:
+    def begin(self, sizes: Mapping[str, int | None]) -> None:
+        """The files are known, by their paths, with their sizes in bytes where those are."""
+        self._tally = Tally(sizes)
+        if self._manner.quiet:
             return
         if is_terminal():
             from engine.console.bars import Bars
@@ -48,17 +48,17 @@ class Reporter:
         self._tally.note(event)
         if isinstance(event, FileDone):
             self.files.append(event)
-        if not self._options.quiet and (text := self._words(event)):
+        if not self._manner.quiet and (text := self._words(event)):
             self._view.say(text)
         self._view(event)
         self._results(event)
 
     def say(self, text: str) -> None:
         """A line for people, unless --quiet."""
-        if not self._options.quiet:
+        if not self._manner.quiet:
             self._view.say(text)
 
-    def failed(self, exc: EngineError, *, file: str = "", path: str = "") -> None:
+    def failed(self, exc: EngineError, *, file: str = "", path: str = "", kept_bytes: int = 0) -> None:
         """A file, or a whole target, has failed for good."""
         self.failures.append(
             event := Failed(
@@ -67,7 +67,7 @@ class Reporter:
                 error=type(exc).__name__,
                 message=str(exc),
                 exit_code=exit_code(exc),
-                kept_bytes=getattr(exc, "kept_bytes", 0),
+                kept_bytes=kept_bytes,
             )
         )
         self._view.say(f"error: {exc}")
@@ -96,6 +96,10 @@ class Reporter:
         self._finish(code)
         return code
 
+    def has_ended(self, job: Job) -> bool:
+        """Whether its file has its final name."""
+        return any(file.path == str(job.target) for file in self.files)
+
     @property
     def seconds(self) -> float:
         """Since the command began to work."""
@@ -106,7 +110,7 @@ class Reporter:
         self._view.close()
 
     def _finish(self, code: int) -> None:
-        if not self._options.json:
+        if not self._manner.json:
             return
         self._results(
             Done(
@@ -122,7 +126,7 @@ class Reporter:
         )
 
     def _words(self, event: Event) -> str | None:
-        verbose = self._options.verbose
+        verbose = self._manner.verbose
         if isinstance(event, Retry) and not verbose:
             key, now = (event.path, event.kind), time.monotonic()
             if now - self._told.get(key, float("-inf")) < _REPEAT_S:

@@ -56,5 +56,6 @@ def detach() -> None:
 
 
 def printable(text: str) -> str:
-    """One paragraph that cannot command a terminal, whatever a server put into it."""
-    return " ".join("".join(c if c.isprintable() or c in " \n\u2060" else "?" for c in text).split())
+    """One line that cannot command a terminal, whatever a server put into it."""
+    line = " ".join(part.strip() for part in text.splitlines())
+    return "".join(c if c.isprintable() or c == "\u2060" else "?" for c in line)

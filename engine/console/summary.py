@@ -9,7 +9,7 @@ from engine.console.words import how_verified
 from engine.transfer.events import FileDone
 from engine.transfer.job import Job
 
-_WORTH_TELLING_S = 0.5
+WORTH_TELLING_S = 0.5
 """Where less time went, nobody asks where."""
 
 
@@ -25,7 +25,7 @@ def summary(
     origins = {str(job.target): urlsplit(job.remote.url).hostname or "the server" for job in jobs}
     checks = Counter(how_verified(f.verified, f.sha256, _publisher(f, origins, typed=typed)) for f in fresh)
     parts = [_amount(fresh, len(files) - len(fresh), seconds), _checked(checks)]
-    if seconds >= _WORTH_TELLING_S and (where := where_time_went(fresh)):
+    if seconds >= WORTH_TELLING_S and (where := where_time_went(fresh)):
         parts.append(f"Where the time went: {where}.")
         if cpu_s is not None:
             parts.append(f"CPU: {format_seconds(cpu_s)}.")

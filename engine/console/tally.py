@@ -1,5 +1,7 @@
 """All files of a pull taken together, from their events. Pure but for what it is told."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from engine.transfer.events import Event, FileDone, Plan, Progress
@@ -23,9 +25,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Tally:
     """Keeps the last word on each file. sizes: what is known of each by its path, before anything is asked."""
 
-    def __init__(self, sizes: dict[str, int | None]) -> None:
+    def __init__(self, sizes: Mapping[str, int | None]) -> None:
         self._sizes = dict(sizes)
-        self._done = dict.fromkeys(sizes, 0)
+        self._done: dict[str, int] = dict.fromkeys(sizes, 0)
         self._latest: dict[str, Progress] = {}
         self._over: set[str] = set()
 

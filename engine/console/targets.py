@@ -13,10 +13,10 @@ from engine.errors import EngineError, PathError, UsageError
 from engine.model_downloader import loose_job, stored_job
 from engine.model_path import HUB_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile, RemoteName
-from engine.sources import find_source
+from engine.sources import Source, find_source
 from engine.store import layout
 from engine.transfer.job import Job
-from engine.transport.auth import Credentials, hub_credentials, hub_endpoint, hub_origins
+from engine.transport.auth import Credentials, hub_credentials, hub_endpoint, hub_origins, origin_of
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -33,7 +33,16 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def credentials_for(options: PullOptions) -> Credentials:
-    """Typed tokens and headers go to the targets' own origins, those of the environment to the Hub's only."""
+    """Typed tokens and headers go to the targets' own origin, those of the environment to the Hub's only.
+
+    Raises UsageError where there are several origins: what is one's secret is not another's.
+    """
+    if (options.token or options.headers) and len(
+        {origin_of(_origins(path)[0]) for path in options.targets}
+    ) > 1:
+        raise UsageError(
+            "--token and --header belong to one server, and the targets are on several. Pull them apart."
+        )
     credentials = hub_credentials(None)
     for path in options.targets:
         for origin in _origins(path):
@@ -62,11 +71,6 @@ def find_jobs(options: PullOptions, credentials: Credentials) -> list[Found]:
     return _distinct(found)
 
 
-def needs_network(options: PullOptions) -> bool:
-    """Whether a source must be asked; the URL of a file is the answer itself."""
-    return any(path.url is None for path in options.targets)
-
-
 def _find(path: ModelPath, options: PullOptions, client: "Client") -> Found:
     try:
         source = find_source(path)
@@ -75,7 +79,7 @@ def _find(path: ModelPath, options: PullOptions, client: "Client") -> Found:
             choice = msgspec.structs.replace(choice, name=options.output.name)
         files = source.list_files(client, path, choice)
         _check_single(path, files, options)
-        return Found(path, [_job(path, file, options, client, source.refresh) for file in files])
+        return Found(path, [_job(path, file, options, source) for file in files])
     except EngineError as exc:
         return Found(path, [], exc)
 
@@ -94,13 +98,7 @@ def _check_single(path: ModelPath, files: list[RemoteFile], options: PullOptions
         raise UsageError("--hash none is for plain URLs: a model's files are always hashed.")
 
 
-def _job(
-    path: ModelPath,
-    file: RemoteFile,
-    options: PullOptions,
-    client: "Client",
-    refresh: "Callable[[Client, RemoteFile], RemoteFile]",
-) -> Job:
+def _job(path: ModelPath, file: RemoteFile, options: PullOptions, source: Source) -> Job:
     if options.digest is not None:
         if file.digest is not None and file.digest.algorithm == "sha256" and file.digest != options.digest:
             raise UsageError(
@@ -114,7 +112,7 @@ def _job(
         from engine.transport.client import Client
 
         with Client(options.settings, credentials_for(options)) as fresh:
-            return refresh(fresh, file)
+            return source.refresh(fresh, file)
 
     ask = None if path.url is not None or options.digest is not None else ask_again
     if options.output is not None:
@@ -144,9 +142,10 @@ def _shelf(path: ModelPath) -> tuple[str, str]:
 def _distinct(found: list[Found]) -> list[Found]:
     """The same file asked for twice is fetched once; two different ones cannot have one place."""
     seen: dict[Path, str] = {}
-    distinct = []
+    distinct: list[Found] = []
     for one in found:
-        fresh, error = [], one.error
+        fresh: list[Job] = []
+        error = one.error
         for job in one.jobs:
             known = seen.setdefault(job.target, job.remote.url)
             if known != job.remote.url:

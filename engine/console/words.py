@@ -54,8 +54,6 @@ def _plan(event: Plan, *, verbose: bool) -> str | None:
     size = "of unknown size" if event.size is None else format_size(event.size)
     if event.held_bytes:
         return f"{event.file}: {size}, of which {format_size(event.held_bytes)} are here from an earlier run"
-    if not event.ranges:
-        return f"{event.file}: {size}; the server offers no ranges, so it comes in one stream that cannot be resumed"
     return f"{event.file}: {size} from {event.url}" if verbose else None
 
 

@@ -1,0 +1,41 @@
+"""`jarvis serve`: what it prints; the server is engine/server."""
+
+from pathlib import Path
+
+from engine.console.streams import stderr, stdout
+from engine.errors import UsageError
+from engine.settings import home
+from engine.store import layout
+
+
+def run_serve(root: str | None, host: str, port: int, *, allow_public: bool) -> int:
+    """Serve until SIGINT or SIGTERM; 0. Raises UsageError, or Busy when the port is taken."""
+    from engine.server.run import serve
+
+    folder = Path(root).expanduser().absolute() if root else layout.models(home())
+    if root is None and not folder.is_dir():
+        raise UsageError(
+            f"Nothing has been pulled to {str(folder)!r} yet. Pull a model, or name a folder with --root."
+        )
+
+    def ready(url: str) -> None:
+        stdout().say(url)
+        stderr().say(f"Serving {str(folder)!r} at {url} until Ctrl-C. From another terminal:")
+        stderr().say(f"  HF_ENDPOINT={url} jarvis pull hf.co/{_example(folder) or 'namespace/repository'}")
+
+    serve(folder, host, port, ready=ready, allow_public=allow_public)
+    return 0
+
+
+def _example(root: Path) -> str | None:
+    """The first namespace/repository under root."""
+    try:
+        for namespace in sorted(root.iterdir()):
+            if namespace.name.startswith(".") or not namespace.is_dir():
+                continue
+            for repository in sorted(namespace.iterdir()):
+                if not repository.name.startswith(".") and repository.is_dir():
+                    return f"{namespace.name}/{repository.name}"
+    except OSError:
+        pass  # only an example
+    return None

@@ -1,0 +1,169 @@
+"""`jarvis verify`: hash files again, and compare with their receipts or with a digest that was typed."""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from engine.console.options import Manner
+from engine.console.reporter import Reporter
+from engine.console.sizes import format_size
+from engine.digest import Digest, start_hash
+from engine.errors import DigestMismatch, EngineError, NotFound, UsageError
+from engine.settings import MIB, home
+from engine.store import layout
+from engine.store.disk import disk_errors
+from engine.store.receipts import Receipt, Receipts
+from engine.transfer.admission import target_stat
+from engine.transfer.events import FileDone, Progress
+from engine.transfer.frontier import check_of, read_span
+
+_REPORT_S = 0.25
+_BLOCK = 4 * MIB
+_SHOWN = 5
+
+
+def run_verify(files: Sequence[str], sha256: str | None, manner: Manner) -> int:
+    """Verify all files; the exit code. Raises UsageError or PathError for what was typed wrongly."""
+    if sha256 is not None and len(files) > 1:
+        raise UsageError("--sha256 is one file's, and there are several.")
+    expected = Digest.parse(sha256) if sha256 is not None else None
+    if expected is not None and expected.algorithm != "sha256":
+        raise UsageError(f"--sha256 takes a SHA-256 digest, not {expected.algorithm}.")
+    receipts = Receipts(layout.receipts(home()))
+    reporter = Reporter(manner)
+    paths = [Path(text).expanduser().absolute() for text in files]
+    reporter.begin({str(path): None for path in paths})
+    try:
+        for path in paths:
+            try:
+                _verify(path, expected, receipts, reporter)
+            except EngineError as exc:
+                reporter.failed(exc, file=path.name, path=str(path))
+        return reporter.end()
+    finally:
+        reporter.close()
+
+
+def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: Reporter) -> None:
+    stat = target_stat(path)
+    if stat is None:
+        raise NotFound(f"There is no file {str(path)!r}.")
+    receipt = receipts.find(path) or receipts.find(path.resolve())
+    wanted = expected.hex if expected else receipt.sha256 if receipt else None
+    if wanted is None and (receipt is None or receipt.checks is None):
+        raise EngineError(
+            f"Nothing is known about {str(path)!r}: it has no receipt, for it was not pulled by this command. "
+            "Say what it should hash to with --sha256."
+        )
+    started = time.monotonic()
+    actual = _hash(path, stat.st_size, reporter)
+    if wanted is None or actual != wanted:
+        _judge(path, stat.st_size, wanted, actual, receipt)
+    elif receipt is not None and actual == receipt.sha256:
+        _renew(receipt, stat, receipts)
+    reporter(
+        FileDone(
+            file=path.name,
+            path=str(path),
+            size=stat.st_size,
+            sha256=actual,
+            verified=True if wanted else "transport",
+            fetched_bytes=0,
+            held_bytes=stat.st_size,
+            discarded_bytes=0,
+            seconds=time.monotonic() - started,
+        )
+    )
+    reporter.say(f"{path.name}: {format_size(stat.st_size)}, {_how(expected, receipt)}")
+
+
+def _how(expected: Digest | None, receipt: Receipt | None) -> str:
+    if expected is not None or receipt is None:
+        return "verified against the digest you gave"
+    if receipt.sha256 is None:
+        return "as it was received, by its segments' checks; it was pulled without hashing"
+    kind = "the digest that was published" if receipt.digest else "the SHA-256 computed when it was pulled"
+    return f"verified against {kind} ({receipt.url})"
+
+
+def _hash(path: Path, size: int, reporter: Reporter) -> str:
+    """SHA-256 in hex, telling how far it is."""
+    hasher, done, told = start_hash("sha256", size), 0, time.monotonic()
+    begun = told
+    with disk_errors("read", path), path.open("rb", buffering=0) as file:
+        for piece in read_span(file.fileno(), 0, size, memoryview(bytearray(_BLOCK))):
+            hasher.update(piece)
+            done += len(piece)
+            now = time.monotonic()
+            if now - told >= _REPORT_S:
+                told, rate = now, done / (now - begun)
+                reporter(_progress(path, done, size, rate))
+    return hasher.hexdigest()
+
+
+def _progress(path: Path, done: int, size: int, rate: float) -> Progress:
+    return Progress(
+        file=path.name,
+        path=str(path),
+        phase="verifying",
+        done_bytes=size,
+        hashed_bytes=done,
+        size=size,
+        bytes_per_s=rate,
+        eta_s=(size - done) / rate,
+        lanes=0,
+    )
+
+
+def _judge(path: Path, size: int, wanted: str | None, actual: str, receipt: Receipt | None) -> None:
+    """The digest is wrong, or there is none: say where. Returns if the segments' checks vouch for the file."""
+    if receipt is not None and receipt.size != size:
+        raise DigestMismatch(
+            f"{str(path)!r} has {size:,} bytes; it had {receipt.size:,} when it was pulled. Pull it again.",
+            expected=wanted or "",
+            actual=actual,
+        )
+    bad = bad_segments(path, receipt) if receipt else []
+    if wanted is None and not bad:
+        return
+    where = f" {_in_words(bad, receipt)}" if bad and receipt else ""
+    against = "what was given" if wanted and not (receipt and receipt.sha256 == wanted) else "its receipt"
+    raise DigestMismatch(
+        f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where} "
+        "Pull it again with --force, and do not trust it until then.",
+        expected=wanted or "",
+        actual=actual,
+    )
+
+
+def bad_segments(path: Path, receipt: Receipt) -> list[int]:
+    """Segments that are no longer what was received, by the receipt's checks. Raises StoreError."""
+    grid, checks = receipt.grid, receipt.checks
+    if grid is None or checks is None:
+        return []
+    with disk_errors("read", path), path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(_BLOCK, checks.segment_size)))
+        spans = [grid.span_of(index) for index in range(grid.count)]
+        return [
+            index
+            for index, span in enumerate(spans)
+            if check_of(file.fileno(), span.start, span.stop, buffer) != checks.value(index)
+        ]
+
+
+def _in_words(bad: Sequence[int], receipt: Receipt) -> str:
+    grid = receipt.grid
+    assert grid is not None  # noqa: S101 - bad segments are found by the grid
+    spans = [grid.span_of(index) for index in bad[:_SHOWN]]
+    shown = ", ".join(f"{span.start:,} to {span.stop:,}" for span in spans)
+    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    return f"{len(bad)} of {grid.count} segments have changed: bytes {shown}{more}."
+
+
+def _renew(receipt: Receipt, stat: os.stat_result, receipts: Receipts) -> None:
+    """The content is the same in another inode or with another time: let the receipt speak for it again."""
+    if not receipt.fits(stat):
+        receipts.write(msgspec.structs.replace(receipt, inode=stat.st_ino, mtime_ns=stat.st_mtime_ns))
