@@ -59,6 +59,7 @@ def run_doctor() -> int:
 def versions() -> Finding:
     from importlib.metadata import version
 
+    urllib3 = version("urllib3")
     python = ".".join(str(part) for part in sys.version_info[:3])
     return Finding(
         "version",
