@@ -7,7 +7,7 @@ edge. What a lease did not write when it ends is missing again, to the byte.
 
 from collections.abc import Iterable
 
-from engine.spans import Grid, Span
+from engine.spans import Grid, Span, SpanSet
 
 LEASE_SECONDS = 2.0
 LEASE_SEGMENTS = 32
@@ -27,10 +27,12 @@ class Plan:
 
     def __init__(self, grid: Grid, held: Iterable[int] = ()) -> None:
         self.grid = grid
-        self._written = grid.runs(held)
+        self._checked = set(held)
+        self._written = grid.runs(self._checked)
         self._missing = self._written.complement(Span(0, grid.size))
         self._leased: dict[int, Span] = {}
-        self._checked = set(held)
+        self._taken_back: dict[int, SpanSet] = {}
+        """By lease: what it wrote and lost again. That is missing already, or leased to another one."""
 
     def __repr__(self) -> str:
         return f"<Plan {self._written.nbytes}/{self.grid.size} written, {len(self._leased)} leases>"
@@ -93,14 +95,20 @@ class Plan:
     def end(self, lease: int) -> Span | None:
         """The lease is over, however: what it left unwritten is missing again. Returns what it was, None if unknown."""
         span = self._leased.pop(lease, None)
+        taken_back = self._taken_back.pop(lease, ())
         if span is not None:
-            for rest in self._written.complement(span):
+            unwritten = self._written.complement(span)
+            for gone in taken_back:
+                unwritten.remove(gone)
+            for rest in unwritten:
                 self._missing.add(rest)
         return span
 
     def lose(self, index: int) -> None:
-        """A held segment turned out bad: fetch it again."""
+        """A checked segment turned out bad: fetch it again."""
         span = self.grid.span_of(index)
+        for lease in self._leased:
+            self._taken_back.setdefault(lease, SpanSet()).add(span)
         self._checked.discard(index)
         self._written.remove(span)
         self._missing.add(span)
