@@ -58,6 +58,7 @@ class Running:
         self._started = time.monotonic()
         self._changed = threading.Condition()
         self._out: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._open_streams = set(self._out)
         self._readers = [
             threading.Thread(target=self._collect, args=(name,), name=f"jarvis-{name}", daemon=True)
             for name in self._out
@@ -82,7 +83,7 @@ class Running:
     ) -> None:
         """Until holds(stdout, stderr) is true; AssertionError when the command ends or time passes before."""
         with self._changed:
-            self._changed.wait_for(lambda: holds(self.stdout, self.stderr) or self._has_ended(), timeout_s)
+            self._changed.wait_for(lambda: holds(self.stdout, self.stderr) or not self._open_streams, timeout_s)
         assert holds(self.stdout, self.stderr), (
             f"no {what} within {timeout_s} s:\n{self.stdout}\n{self.stderr}"
         )
@@ -137,10 +138,8 @@ class Running:
                     self._out[name] += data
                     self._changed.notify_all()
         with self._changed:
+            self._open_streams.discard(name)
             self._changed.notify_all()
-
-    def _has_ended(self) -> bool:
-        return not any(reader.is_alive() for reader in self._readers)
 
     def _text(self, name: str) -> str:
         with self._changed:
