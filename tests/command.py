@@ -83,7 +83,9 @@ class Running:
     ) -> None:
         """Until holds(stdout, stderr) is true; AssertionError when the command ends or time passes before."""
         with self._changed:
-            self._changed.wait_for(lambda: holds(self.stdout, self.stderr) or not self._open_streams, timeout_s)
+            self._changed.wait_for(
+                lambda: holds(self.stdout, self.stderr) or not self._open_streams, timeout_s
+            )
         assert holds(self.stdout, self.stderr), (
             f"no {what} within {timeout_s} s:\n{self.stdout}\n{self.stderr}"
         )
