@@ -1,6 +1,8 @@
 """Live bars on a terminal."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from engine.console.sizes import format_rate, format_size
@@ -48,6 +50,17 @@ class Bars:
             self._out.say(text)
         else:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def stepping_aside(self) -> Iterator[None]:
+        if self._live is None:
+            yield
+            return
+        self._live.stop()
+        try:
+            yield
+        finally:
+            self._live = _start(self)
 
     def close(self) -> None:
         self._is_closed = True
@@ -132,7 +145,13 @@ def _bar(done: int, size: int | None, kind: str) -> Any:
     from rich.progress_bar import ProgressBar
 
     styles = {"downloading": "cyan", "verifying": "magenta", "total": "green"}
-    return ProgressBar(total=size or None, completed=done, complete_style=styles[kind], pulse=size is None)
+    return ProgressBar(
+        total=size or None,
+        completed=done,
+        complete_style=styles[kind],
+        finished_style=styles[kind],
+        pulse=size is None,
+    )
 
 
 def _percent(done: int, size: int | None) -> str:

@@ -63,7 +63,7 @@ def versions() -> Finding:
     python = ".".join(str(part) for part in sys.version_info[:3])
     return Finding(
         "version",
-        f"jarvis {__version__}, Python {python}, urllib3 {version('urllib3')}, {ssl.OPENSSL_VERSION}",
+        f"jarvis {__version__}, Python {python}, urllib3 {urllib3}, {ssl.OPENSSL_VERSION}",
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from engine.console.sizes import format_rate, format_size
@@ -22,6 +23,9 @@ class View(Protocol):
 
     def say(self, text: str) -> None:
         """A line that stays."""
+
+    def stepping_aside(self) -> AbstractContextManager[None]:
+        """Nothing that would be redrawn stands on the terminal for so long."""
 
     def close(self) -> None:
         """Take away what does not stay. May be called twice."""
@@ -54,6 +58,9 @@ class PlainView:
 
     def say(self, text: str) -> None:
         self._out.say(printable(text))
+
+    def stepping_aside(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def close(self) -> None:
         pass

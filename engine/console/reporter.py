@@ -1,5 +1,6 @@
 """Everything that one pull has to say, to scripts on stdout and to people on stderr."""
 
+import sys
 import time
 from collections.abc import Mapping
 
@@ -37,7 +38,7 @@ class Reporter:
         self._tally = Tally(sizes)
         if self._manner.quiet:
             return
-        if is_terminal():
+        if is_terminal() and not (self._manner.json and is_terminal(sys.stdout)):
             from engine.console.bars import Bars
 
             self._view = Bars(self._tally, self._err)
@@ -51,7 +52,12 @@ class Reporter:
         if not self._manner.quiet and (text := self._words(event)):
             self._view.say(text)
         self._view(event)
-        self._results(event)
+        if isinstance(event, FileDone):
+            # Both streams may be the same terminal.
+            with self._view.stepping_aside():
+                self._results(event)
+        else:
+            self._results(event)
 
     def say(self, text: str) -> None:
         """A line for people, unless --quiet."""

@@ -36,10 +36,10 @@ def stderr() -> Lines:
     return Lines(sys.stderr)
 
 
-def is_terminal() -> bool:
-    """Whether stderr is one that can redraw lines."""
+def is_terminal(stream: TextIO | None = None) -> bool:
+    """Whether a stream, stderr unless told otherwise, is a terminal that can redraw lines."""
     try:
-        return sys.stderr.isatty() and os.environ.get("TERM", "") != "dumb"
+        return (stream or sys.stderr).isatty() and os.environ.get("TERM", "") != "dumb"
     except (AttributeError, ValueError):
         return False
 

@@ -23,7 +23,11 @@ def summary(
             f"{_count(len(files))} already there, {format_size(sum(f.size for f in files))}; nothing fetched."
         )
     origins = {str(job.target): urlsplit(job.remote.url).hostname or "the server" for job in jobs}
-    checks = Counter(how_verified(f.verified, f.sha256, _publisher(f, origins, typed=typed)) for f in fresh)
+    sums = [f.sha256 if len(fresh) == 1 else None for f in fresh]
+    checks = Counter(
+        how_verified(f.verified, sha256, _publisher(f, origins, typed=typed))
+        for f, sha256 in zip(fresh, sums, strict=True)
+    )
     parts = [_amount(fresh, len(files) - len(fresh), seconds), _checked(checks)]
     if seconds >= WORTH_TELLING_S and (where := where_time_went(fresh)):
         parts.append(f"Where the time went: {where}.")

@@ -72,7 +72,7 @@ def how_verified(verified: Verified, sha256: str | None, publisher: str | None) 
     if verified is True:
         return f"verified against the digest that {publisher}" if publisher else "verified against its digest"
     if verified == "computed":
-        return f"SHA-256 computed, nothing to compare it with: {sha256}"
+        return "SHA-256 computed, nothing to compare it with" + (f": {sha256}" if sha256 else "")
     return "not hashed"
 
 
