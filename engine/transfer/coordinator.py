@@ -223,6 +223,7 @@ class Coordinator:
         if slot is not None:
             slot.lease = slot.revoked_at = None
             slot.is_draining = message.is_revoked
+            slot.has_failed = message.failure is not None
             if message.failure is None and slot.body_since is not None:
                 self._finished_rates = [*self._finished_rates[-15:], slot.pulse.rate_bytes_s]
         transfer = self._transfers[message.file]

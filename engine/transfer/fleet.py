@@ -30,6 +30,8 @@ class Slot:
         self.host = host
         self.lane = lane
         self.lease: int | None = None
+        self.has_failed = False
+        """Its last lease did, so its connection is gone and the others are asked first."""
         self.is_draining = False
         """Revoked, and its thread has not come back yet."""
         self.revoked_at: float | None = None
@@ -128,10 +130,11 @@ class Fleet:
             )
 
     def idle_slots(self) -> list[Slot]:
-        """Lanes that could work, process lanes only once there are any, spread over the hosts."""
+        """Lanes that could work, process lanes only once there are any, spread over the hosts; those with a
+        connection that works come first, for a server may take no new ones."""
         only_processes = self.has_processes
         idle = [s for s in self.slots if s.is_idle and (s.host.is_process or not only_processes)]
-        return sorted(idle, key=lambda slot: slot.lane)
+        return sorted(idle, key=lambda slot: (slot.has_failed, slot.lane))
 
     def find(self, host: Any, lane: int) -> Slot | None:
         return next((s for s in self.slots if s.host is host and s.lane == lane), None)
