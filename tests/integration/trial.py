@@ -1,0 +1,101 @@
+"""One file at an origin that may misbehave, pulled by the real command, and judged afterwards."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.command import Command, Result, Running
+from tests.origin import Content, Origin
+
+MIB = 1 << 20
+SEGMENT = 256 << 10
+LANES = 2
+
+
+@dataclass
+class Trial:
+    """A pull with segments of 256 KiB over two lanes, unless a test says otherwise."""
+
+    command: Command
+    origin: Origin
+    content: Content
+    target: Path
+    url: str
+    options: tuple[object, ...] = ()
+
+    @property
+    def part(self) -> Path:
+        """The folder of the unfinished file."""
+        return self.target.with_name(self.target.name + ".jarvis-part")
+
+    def arguments(self, *options: object) -> tuple[object, ...]:
+        defaults = ("--segment-size", SEGMENT, "-c", LANES)
+        return ("pull", self.url, "-o", self.target, *defaults, *self.options, *options)
+
+    def pull(self, *options: object, code: int = 0, timeout_s: float = 60) -> Result:
+        """The command to its end, which must be the expected one."""
+        return self.command.run(*self.arguments(*options), timeout_s=timeout_s).check(code)
+
+    def spawn(self, *options: object) -> Running:
+        return self.command.spawn(*self.arguments(*options))
+
+    # Judgement
+
+    def assert_exact(self, content: Content | None = None) -> None:
+        """The final name holds the content, and nothing is left beside it."""
+        assert (content or self.content).first_difference(self.target) is None
+        assert not self.part.exists()
+
+    def assert_failed(self, result: Result, *words: str) -> str:
+        """Nothing has the final name; stderr has one error, which holds all words (regular expressions)."""
+        assert not self.target.exists()
+        return one_error(result, *words)
+
+    def segments_on_disk(self) -> int:
+        """How many segments of the unfinished file are there as they should be, by looking at them."""
+        data = self.part / "data"
+        if not data.exists():
+            return 0
+        with data.open("rb") as file:
+            return sum(
+                file.read(SEGMENT) == self.content.read(start, min(start + SEGMENT, self.content.size))
+                for start in range(0, self.content.size, SEGMENT)
+            )
+
+    def finish(self, *options: object, at_least_held: int = 1, lanes: int = LANES) -> Result:
+        """The same command again, the origin behaving: it fetches what is missing, and at most a segment per lane
+        of what was there."""
+        held = self.segments_on_disk()
+        assert held >= at_least_held
+        self.origin.behave()
+        before = self.origin.bytes_sent()
+        result = self.pull(*options)
+        self.assert_exact()
+        missing = self.content.size - held * SEGMENT
+        assert self.origin.bytes_sent() - before <= missing + lanes * SEGMENT
+        return result
+
+    def leave_half(self) -> None:
+        """A first run that fails in the middle, and leaves half of the file for the next one."""
+        size = self.content.size
+        self.origin.fault("reset", when=lambda r: r.range is not None and r.range[1] > size // 2)
+        self.assert_failed(self.pull("--retries", 0, code=5))
+        assert self.origin.fired("reset") >= 1
+        self.origin.behave()
+        assert size // 4 <= self.segments_on_disk() * SEGMENT < size
+
+    def forget(self) -> None:
+        """As if nothing had ever been pulled."""
+        self.target.unlink(missing_ok=True)
+        shutil.rmtree(self.part, ignore_errors=True)
+
+
+def one_error(result: Result, *words: str) -> str:
+    """The one error line of stderr, which holds all words (regular expressions)."""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, str(result)
+    assert "Traceback" not in result.stderr, str(result)
+    for word in words:
+        assert re.search(word, errors[0]), f"{word!r} is not in: {errors[0]}"
+    return errors[0]
