@@ -1,0 +1,151 @@
+"""Which lanes are given up, how many there are, and what counts as an attempt: tables."""
+
+import pytest
+
+from engine.transfer.health import Attempts, LaneCount, LaneView, Pulse, Verdict, judge
+
+MB = 1e6
+
+
+def lane(number=1, age=10.0, silent=0.1, rate=10 * MB, *, waiting=False, throttled=False):
+    return LaneView(number, age, silent, rate, waiting, throttled)
+
+
+def others(*rates, age=10.0):
+    return [lane(number, age, rate=rate) for number, rate in enumerate(rates, 100)]
+
+
+STALLS = [
+    (lane(silent=9.9), None),
+    (lane(silent=10.1), "stalled"),
+    (lane(silent=29.0, age=0.0, rate=0.0, waiting=True), None),
+    (lane(silent=30.1, age=0.0, rate=0.0, waiting=True), "stalled"),
+    (lane(silent=99.0, throttled=True), None),
+    (lane(silent=99.0, age=0.0, rate=0.0), "stalled"),
+]
+
+
+@pytest.mark.parametrize(("view", "kind"), STALLS)
+def test_stalled(view, kind):
+    """No byte for the timeout, three times that before the first; a lane that our own limiter holds is not stalled."""
+    verdicts = judge([view], [], 10.0, is_limited=False)
+    assert [(v.lease, v.kind) for v in verdicts] == ([(1, kind)] if kind else [])
+
+
+SLOWNESS = [
+    ("a fifth is the line", lane(rate=1.9 * MB), others(10 * MB, 10 * MB), [], False, True),
+    ("just above it", lane(rate=2.1 * MB), others(10 * MB, 10 * MB), [], False, False),
+    ("too young to judge", lane(rate=0.1 * MB, age=2.9), others(10 * MB, 10 * MB, 10 * MB), [], False, False),
+    ("two lanes have no median", lane(rate=0.1 * MB), others(10 * MB), [], False, False),
+    ("lanes that have finished count", lane(rate=0.1 * MB), [], [10 * MB, 12 * MB], False, True),
+    ("alone, against the finished", lane(rate=9 * MB), [], [10 * MB, 12 * MB], False, False),
+    ("under a rate limit nobody is slow", lane(rate=0.1 * MB), others(10 * MB, 10 * MB), [], True, False),
+    ("throttled", lane(rate=0.1 * MB, throttled=True), others(10 * MB, 10 * MB), [], False, False),
+    ("all slow alike", lane(rate=0.1 * MB), others(0.1 * MB, 0.1 * MB), [], False, False),
+    (
+        "young ones do not set the measure",
+        lane(rate=1 * MB),
+        others(50 * MB, 50 * MB, age=1.0),
+        [],
+        False,
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("view", "rest", "finished", "limited", "is_slow"),
+    [case[1:] for case in SLOWNESS],
+    ids=[c[0] for c in SLOWNESS],
+)
+def test_slow(view, rest, finished, limited, is_slow):
+    """After three seconds under a fifth of the median of all lanes, those that have finished included."""
+    verdicts = judge([view, *rest], finished, 10.0, is_limited=limited)
+    assert verdicts == ([Verdict(1, "slow", view.age_s)] if is_slow else [])
+
+
+def test_stalled_goes_before_slow():
+    """A lane that is both is stalled, once."""
+    verdicts = judge([lane(silent=11, rate=0), *others(10 * MB, 10 * MB)], [], 10.0, is_limited=False)
+    assert [v.kind for v in verdicts] == ["stalled"]
+
+
+def test_pulse():
+    """The rate is that of the last three seconds, and decays to nothing when nothing comes."""
+    pulse = Pulse(0.0, 1000)
+    assert pulse.rate_bytes_s == 0.0
+    for tick in range(1, 101):
+        pulse.sample(tick / 10, 1000 + 100 * tick)
+    assert pulse.rate_bytes_s == pytest.approx(1000)
+    for tick in range(101, 116):
+        pulse.sample(tick / 10, 11_000)
+    assert pulse.rate_bytes_s == pytest.approx(500)
+    for tick in range(116, 140):
+        pulse.sample(tick / 10, 11_000)
+    assert pulse.rate_bytes_s == 0.0
+
+
+def test_pulse_of_one_moment():
+    """Two samples at the same time divide by nothing."""
+    pulse = Pulse(5.0, 0)
+    pulse.sample(5.0, 100)
+    assert pulse.rate_bytes_s == 0.0
+
+
+def test_lane_count_halves_and_recovers():
+    """Halved at most once a second, never below one; one more after each five quiet seconds, up to the ceiling."""
+    count = LaneCount(8)
+    count.pushed_back(100.0, 8)
+    count.pushed_back(100.5, 8)
+    assert count.now == 4
+    count.pushed_back(101.0, 8)
+    assert count.now == 2
+    for moment in (102.0, 103.0, 104.0):
+        count.pushed_back(moment, 8)
+    assert count.now == 1
+    now = 104.0
+    for expected in (2, 3, 4, 5, 6, 7, 8, 8):
+        count.tick(now + 4.9)
+        assert count.now == max(expected - 1, 1) or expected == 8
+        now += 5.0
+        count.tick(now)
+        assert count.now == expected
+
+
+def test_lane_count_halves_what_is_at_work():
+    """Where fewer lanes work than may, they are what is halved."""
+    count = LaneCount(32)
+    count.pushed_back(10.0, 4)
+    assert count.now == 2
+
+
+def test_attempts_of_one_round_count_once():
+    """Eight lanes that lose one server are one failure, not eight."""
+    attempts = Attempts(3)
+    assert [attempts.failed(0, 0) for _ in range(8)] == [True] + [False] * 7
+    assert attempts.count == 1
+
+
+def test_attempts_end():
+    """Three further attempts after a failure: the fourth failure without progress is the end."""
+    attempts = Attempts(3)
+    for expected in (False, False, False, True):
+        assert attempts.failed(attempts.round, 0)
+        assert attempts.are_exhausted == expected
+
+
+def test_attempts_start_again_with_progress():
+    """Counted anew once the file got further than ever; the same furthest point again is no progress."""
+    attempts = Attempts(1)
+    for furthest in (0, 100, 200, 300):
+        attempts.failed(attempts.round, furthest)
+        assert attempts.count == 1
+    attempts.failed(attempts.round, 300)
+    assert attempts.are_exhausted
+
+
+def test_no_retries():
+    """With no further attempts allowed the first failure is the last."""
+    attempts = Attempts(0)
+    attempts.failed(0, 0)
+    assert attempts.are_exhausted
