@@ -43,7 +43,8 @@ class Tracker:
             lanes=lanes,
         )
 
-    def reset(self) -> None:
-        """The file starts again."""
+    def reset(self, now: float) -> None:
+        """The file starts again: only this may take its figure back."""
+        self._pulse = Pulse(now, 0)
         self._done = 0
         self._base = None
