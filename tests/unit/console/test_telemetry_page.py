@@ -80,5 +80,5 @@ def documented(heading: str) -> dict[str, set[str]]:
             name: set(re.findall(r"(?m)^\| `([a-z0-9_]+)`", body))
             for name, body in zip(parts[1::2], parts[2::2], strict=True)
         }
-    rows = re.findall(r"(?m)^\| `([a-z.]+)` \| ([^|]*) \|", section)
+    rows = re.findall(r"(?m)^\| `([a-z.]+)` \|([^|]*)\|", section)
     return {name: set(re.findall(r"`([a-z0-9_]+)`", fields)) for name, fields in rows}
