@@ -51,7 +51,7 @@ def facts_of(lease: Lease, answer: Answer) -> Opened:
 
 
 def _int(text: str | None) -> int | None:
-    return int(text[:19]) if text and text.isascii() and text.isdigit() else None
+    return int(text) if text and len(text) <= 19 and text.isascii() and text.isdigit() else None
 
 
 def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
@@ -74,6 +74,8 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         raise misfit("encoding", "sent compressed content although none was asked for.")
     if lease.identity and (reason := differs(lease, opened.identity)):
         raise misfit("range" if lease.has_digest else "changed", reason)
+    if lease.span is None and answer.status == 206:
+        raise misfit("range", "sent a part although the whole file was asked for.")
     if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
         return
     if answer.status == 200:
