@@ -80,6 +80,7 @@ class Coordinator:
         self._limiter = Limiter(settings.limit_rate)
         self._finished_rates: list[float] = []
         self._stall_timeout_s = settings.stall_timeout_s
+        self._received_at_stall = -1
         self._last_tick = self._last_progress = 0.0
         self._helpers: ThreadPoolExecutor | None = None
 
@@ -285,12 +286,23 @@ class Coordinator:
         verdicts = judge(
             views, self._finished_rates, self._stall_timeout_s, is_limited=self._limiter.rate is not None
         )
+        if any(verdict.kind == "stalled" for verdict in verdicts):
+            self._stalled()
         for verdict in verdicts:
             self._replace(verdict.lease, verdict.kind, verdict.after_s, now)
         for slot in list(self._slots.values()):
             if slot.revoked_at is not None and now - slot.revoked_at > _UNRESPONSIVE_S:
                 slot.revoked_at = None
                 slot.host.kill()
+
+    def _stalled(self) -> None:
+        """When stalls repeat without a byte for anybody, the line may just be slow: be twice as patient."""
+        received = sum(transfer.done_bytes for transfer in self._transfers)
+        if received == self._received_at_stall:
+            self._stall_timeout_s *= 2
+        else:
+            self._stall_timeout_s = self._settings.stall_timeout_s
+        self._received_at_stall = received
 
     def _replace(self, number: int, kind: Any, after_s: float, now: float) -> None:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
@@ -391,7 +403,10 @@ class Coordinator:
         work += sum(t.job.remote.size or 0 for t in self._waiting)
         if transfer.plan is not None and transfer.plan.missing_bytes == 0:
             return
-        self._fleet.start(processes=not transfer.is_stream and self._fleet.wants_processes(work))
+        self._fleet.start(
+            processes=not transfer.is_stream and self._fleet.wants_processes(work),
+            may_grow=transfer.size is None,
+        )
 
     def _open_on(self, transfer: FileTransfer, host: Host) -> None:
         """Give a host the part's descriptors, once."""

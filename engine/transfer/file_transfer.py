@@ -43,8 +43,8 @@ from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Pr
 from engine.transfer.plan import Plan
 from engine.transfer.proof import Proof
 from engine.transfer.tally import Tally
-from engine.transport.client import error_of, wait_s
 from engine.transport.retry import Failure
+from engine.transport.verdicts import error_of, wait_s
 
 _log = Log(__name__)
 _SYNC_EVERY_BYTES = 256 << 20

@@ -8,7 +8,7 @@ import msgspec
 from engine.errors import NetworkError
 from engine.settings import MIB, Settings
 from engine.telemetry import Log
-from engine.transfer.cells import UNLIMITED, Cell
+from engine.transfer.cells import Cell
 from engine.transfer.health import Pulse
 from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost, can_start_processes
 from engine.transport.auth import Credentials
@@ -90,6 +90,8 @@ class Fleet:
         self._deaths = 0
         self.hosts: list[Host] = []
         self.slots: list[Slot] = []
+        self._reserve: list[Host] = []
+        """Started, and not needed yet."""
 
     def __repr__(self) -> str:
         return f"<Fleet {self.hosts} {self.busy_count}/{len(self.slots)} busy>"
@@ -112,12 +114,17 @@ class Fleet:
             return False
         return self._settings.processes is not None or nbytes >= PROCESS_FROM_BYTES
 
-    def start(self, *, processes: bool) -> None:
-        """Start what is missing of worker processes, or the lanes of this process."""
+    def start(self, *, processes: bool, may_grow: bool = False) -> None:
+        """Start what is missing of worker processes, or the lanes of this process. may_grow: the size of a file is
+        unknown, so one worker starts up beside the first request; if the file turns out small, it just ends."""
         if processes and not self.has_processes:
             for index in range(self._sizing.processes):
-                self._start_process(index)
+                self._add(
+                    self._reserve.pop() if self._reserve else self._new_process(index), self._lanes_each
+                )
         elif not processes and not self.hosts:
+            if may_grow and self.wants_processes(PROCESS_FROM_BYTES):
+                self._reserve.append(self._new_process(0))
             self._add(
                 ThreadHost(
                     self._settings,
@@ -142,6 +149,7 @@ class Fleet:
     def lost(self, host: Host) -> list[int]:
         """A host is gone: replace it. Returns the leases that it had."""
         if host not in self.hosts:
+            self._reserve = [spare for spare in self._reserve if spare is not host]
             return []
         self._deaths += 1
         leases = [slot.lease for slot in self.slots if slot.host is host and slot.lease is not None]
@@ -155,33 +163,31 @@ class Fleet:
                 f"Worker processes died {self._deaths} times; the last one said: {words or 'nothing'}. "
                 "Run with --processes 0 to do without them. What was received is kept."
             )
-        self._start_process(len(self.hosts))
+        self._add(self._new_process(len(self.hosts)), self._lanes_each)
         return leases
-
-    def limit(self, allowances: dict[int, int] | None) -> None:
-        """Set all allowances to unlimited, where no limit is asked for."""
-        if allowances is None:
-            for slot in self.slots:
-                slot.cell.set_allowance(UNLIMITED)
 
     def kill(self) -> None:
         """End all hosts and wait for them."""
-        for host in self.hosts:
+        for host in [*self.hosts, *self._reserve]:
             host.kill()
-        self.hosts, self.slots = [], []
+        self.hosts, self.slots, self._reserve = [], [], []
 
-    def _start_process(self, index: int) -> None:
-        lanes = -(-self._sizing.lanes // self._sizing.processes)
+    @property
+    def _lanes_each(self) -> int:
+        """Lanes of one worker process."""
+        return -(-self._sizing.lanes // max(self._sizing.processes, 1))
+
+    def _new_process(self, index: int) -> ProcessHost:
         host = ProcessHost(
             self._settings,
             self._credentials,
-            lanes,
+            self._lanes_each,
             self._inbox,
-            first_turn=index * lanes,
+            first_turn=index * self._lanes_each,
             max_block=self._max_block,
         )
-        _log.info("worker.started", host=str(host), lanes=lanes)
-        self._add(host, lanes)
+        _log.info("worker.started", host=str(host), lanes=self._lanes_each)
+        return host
 
     def _add(self, host: Host, lanes: int) -> None:
         self.hosts.append(host)

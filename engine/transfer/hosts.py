@@ -11,8 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from multiprocessing.connection import Pipe
-from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +19,8 @@ import msgspec
 import engine
 from engine.settings import Settings
 from engine.transfer.cells import UNLIMITED, Cells
-from engine.transfer.lane_group import LaneGroup
-from engine.transfer.messages import Down, Open, Up
-from engine.transfer.worker import Hello
+from engine.transfer.messages import Down, Hello, Up
+from engine.transfer.pipe import Pipe
 from engine.transport.auth import Credentials
 
 Inbox = queue.SimpleQueue[tuple[Any, Any]]
@@ -31,7 +28,7 @@ Inbox = queue.SimpleQueue[tuple[Any, Any]]
 # The import root is handed over because neither the current folder nor anything that the caller's script
 # added belongs on a worker's path: a download folder may hold a file named ssl.py.
 _BOOT = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[3]); "
+    "import gc, sys, json; gc.disable(); sys.path[:] = json.loads(sys.argv[3]); "
     "from engine.transfer.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 
@@ -57,6 +54,10 @@ class ThreadHost:
     def __init__(
         self, settings: Settings, credentials: Credentials, lanes: int, inbox: Inbox, *, max_block: int
     ) -> None:
+        from engine.transfer.lane_group import (
+            LaneGroup,  # loads urllib3, which a coordinator of processes never needs
+        )
+
         self.cells = Cells(lanes)
         _unlimit(self.cells)
 
@@ -93,7 +94,7 @@ class ProcessHost:
         max_block: int,
     ) -> None:
         cells_fd = Cells.shared_fd(lanes)
-        self._pipe, theirs = Pipe(duplex=True)
+        self._pipe, theirs = Pipe.pair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the host
         try:
             self.cells = Cells(lanes, cells_fd)
@@ -114,7 +115,7 @@ class ProcessHost:
             os.close(cells_fd)
         hello = Hello(settings, credentials, lanes, first_turn, max_block, os.getpid())
         self._encode = msgspec.msgpack.Encoder().encode
-        self._send_bytes(self._encode(hello))
+        self.send(hello)
         self._reader = threading.Thread(target=self._read, args=(inbox,), name="host-reader", daemon=True)
         self._reader.start()
 
@@ -126,12 +127,8 @@ class ProcessHost:
         return self._process.pid
 
     def send(self, order: Down, fds: tuple[int, ...] = ()) -> None:
-        if not self._send_bytes(self._encode(order)):
-            return
-        assert bool(fds) == isinstance(order, Open)  # noqa: S101 - the other end counts on it
         try:
-            for fd in fds:
-                send_handle(self._pipe, fd, self._process.pid)
+            self._pipe.send(self._encode(order), fds)
         except OSError:
             pass  # gone; its reader tells the coordinator
 
@@ -149,18 +146,11 @@ class ProcessHost:
         self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 2000))
         return self._stderr.read().decode(errors="replace").strip()
 
-    def _send_bytes(self, data: bytes) -> bool:
-        try:
-            self._pipe.send_bytes(data)
-        except OSError:
-            return False
-        return True
-
     def _read(self, inbox: Inbox) -> None:
         decoder = msgspec.msgpack.Decoder(Up)
         try:
             while True:
-                inbox.put((self, decoder.decode(self._pipe.recv_bytes())))
+                inbox.put((self, decoder.decode(self._pipe.receive()[0])))
         except (EOFError, OSError):
             # Only when the process is reaped is it sure that it writes no more.
             self._process.kill()

@@ -1,6 +1,7 @@
 """What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, never file bytes.
 
-Down: Open, Lease, Proceed, Revoke, Close. Up: Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
+Down: Hello, Open, Lease, Proceed, Revoke, Close.
+Up: Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
 Every lease ends with exactly one LeaseEnded, whoever ends it; whatever it wrote was reported before. After it
 nothing is written under that lease.
 """
@@ -8,12 +9,26 @@ nothing is written under that lease.
 import msgspec
 
 from engine.remote_file import Identity
+from engine.settings import Settings
 from engine.spans import Span
+from engine.transport.auth import Credentials
 from engine.transport.retry import Failure
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
     """Root of all messages."""
+
+
+class Hello(Message, frozen=True, array_like=True, tag="hello"):
+    """The first message to a worker process. It comes through the pipe because of the credentials."""
+
+    settings: Settings
+    credentials: Credentials
+    lanes: int
+    first_turn: int
+    max_block: int
+    parent: int
+    """Process number; another parent than this one means that ours is gone."""
 
 
 class Open(Message, frozen=True, array_like=True, tag="open"):
@@ -131,5 +146,5 @@ class Closed(Message, frozen=True, array_like=True, tag="closed"):
     file: int
 
 
-Down = Open | Lease | Proceed | Revoke | Close
+Down = Hello | Open | Lease | Proceed | Revoke | Close
 Up = Opened | SegmentWritten | PieceWritten | LeaseEnded | LaneFree | Closed

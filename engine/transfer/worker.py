@@ -5,41 +5,28 @@ caller's script again. It logs nothing and decides nothing. It dies with its par
 another parent than it was born with, ends the process at once, whatever its lanes are doing.
 """
 
+import gc
 import os
 import signal
 import sys
-import threading
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import recv_handle
 
 import msgspec
 
-from engine.settings import Settings
 from engine.transfer.cells import Cells
 from engine.transfer.lane_group import LaneGroup
-from engine.transfer.messages import Down, Open, Up
-from engine.transport.auth import Credentials
+from engine.transfer.messages import Down, Hello, Up
+from engine.transfer.pipe import Pipe
 
 _ORPHAN_CHECK_S = 0.5
-
-
-class Hello(msgspec.Struct, frozen=True, array_like=True):
-    """The first message: what a worker needs to know. It comes through the pipe because of the credentials."""
-
-    settings: Settings
-    credentials: Credentials
-    lanes: int
-    first_turn: int
-    max_block: int
-    parent: int
 
 
 def main(pipe_fd: int, cells_fd: int) -> None:
     """Serve orders until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the coordinator decides
-    pipe = Connection(pipe_fd)
+    gc.freeze()  # what the imports made stays; hosts.py starts us with the collector off
+    gc.enable()
     try:
-        _serve(pipe, cells_fd)
+        _serve(Pipe.from_fd(pipe_fd), cells_fd)
     except (EOFError, OSError):
         pass
     finally:
@@ -47,18 +34,17 @@ def main(pipe_fd: int, cells_fd: int) -> None:
         os._exit(0)  # lanes may sit in a receive for ever; nothing here needs an orderly end
 
 
-def _serve(pipe: Connection, cells_fd: int) -> None:
-    hello = msgspec.msgpack.decode(pipe.recv_bytes(), type=Hello)
+def _serve(pipe: Pipe, cells_fd: int) -> None:
+    hello = msgspec.msgpack.decode(pipe.receive()[0], type=Hello)
     cells = Cells(hello.lanes, cells_fd)
     os.close(cells_fd)
-    encode, sending = msgspec.msgpack.Encoder().encode, threading.Lock()
+    encode = msgspec.msgpack.Encoder().encode
 
     def emit(message: Up) -> None:
-        with sending:
-            try:
-                pipe.send_bytes(encode(message))
-            except OSError:
-                os._exit(0)
+        try:
+            pipe.send(encode(message))
+        except OSError:
+            os._exit(0)
 
     group = LaneGroup(
         hello.settings,
@@ -70,9 +56,10 @@ def _serve(pipe: Connection, cells_fd: int) -> None:
     )
     decoder = msgspec.msgpack.Decoder(Down)
     while True:
-        while not pipe.poll(_ORPHAN_CHECK_S):
+        try:
+            order, fds = pipe.receive(_ORPHAN_CHECK_S)
+        except TimeoutError:
             if os.getppid() != hello.parent:
                 return
-        order: Down = decoder.decode(pipe.recv_bytes())
-        fds = (recv_handle(pipe), recv_handle(pipe)) if isinstance(order, Open) else ()
-        group.handle(order, fds)
+        else:
+            group.handle(decoder.decode(order), fds)

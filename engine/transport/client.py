@@ -10,19 +10,16 @@ from typing import Self
 
 import msgspec
 
-from engine.errors import EngineError, NetworkError, PathError, ProtocolViolation, RedirectRefused
+from engine.errors import ProtocolViolation
 from engine.settings import Settings
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
-from engine.transport.refusals import refusal
 from engine.transport.retry import (
     EXPLAINING,
-    MAX_WAIT_S,
-    RETRYABLE_STATUS,
     Failure,
-    backoff_s,
     parse_retry_after,
 )
+from engine.transport.verdicts import error_of, wait_s
 from engine.transport.wire import Answer, Wire, WireError, describe
 
 _log = Log(__name__)
@@ -131,39 +128,3 @@ def status_failure(answer: Answer) -> Failure:
         headers={k.lower(): v[:500] for k, v in answer.headers.items() if k.lower() in EXPLAINING},
         body=body,
     )
-
-
-def wait_s(failure: Failure, attempt: int, first_s: float) -> float:
-    """How long to wait before this attempt. Raises NetworkError where the server asks for more than we grant."""
-    asked = failure.retry_after_s
-    if asked is not None and asked > MAX_WAIT_S:
-        raise NetworkError(
-            f"{failure.message} It asks to wait {asked:.0f} s, which is more than the {MAX_WAIT_S:.0f} s that are "
-            "granted. Try again later; what was received is kept.",
-            url=failure.url,
-            status=failure.status,
-        )
-    return asked if asked is not None else backoff_s(max(attempt, 1), first_s)
-
-
-def error_of(failure: Failure, *, attempts: int = 1) -> EngineError:
-    """The error that a failure becomes when nothing more is tried, after so many attempts without progress."""
-    if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
-        return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
-    if failure.kind == "address":
-        return PathError(failure.message)
-    message = failure.message
-    if attempts > 1:
-        message += (
-            f" Given up after {attempts} attempts without progress; what was received is kept, "
-            "and the same command resumes."
-        )
-    return _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
-
-
-_KINDS: dict[str, type[NetworkError]] = {
-    "redirect": RedirectRefused,
-    "range": ProtocolViolation,
-    "protocol": ProtocolViolation,
-    "encoding": ProtocolViolation,
-}
