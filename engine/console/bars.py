@@ -1,24 +1,28 @@
 """Live bars on a terminal."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
 
 from engine.console.sizes import format_rate, format_size
 from engine.console.streams import Lines, printable
-from engine.console.tally import Tally
+from engine.console.tally import Standing, Tally
 from engine.model_downloader import format_eta
 from engine.transfer.events import Event, Progress
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.live import Live
 
 _AFTER_S = 0.25
 """What is over sooner shows no bars, and does not wait for rich to load."""
 _MOST_FILES = 8
 _NAME_CELLS = 40
+_WIDE_CELLS = 90
+"""Narrower terminals show neither amounts nor lanes."""
 
 
 class Bars:
@@ -34,15 +38,17 @@ class Bars:
     def __call__(self, event: Event) -> None:
         if not isinstance(event, Progress) or self._is_closed:
             return
-        if self._live is None:
-            if time.monotonic() - self._started < _AFTER_S or event.phase == "done":
-                return
-            self._live = _start(self)
-        self._live.refresh()
+        if self._live is None and (time.monotonic() - self._started < _AFTER_S or event.phase == "done"):
+            return
+        try:
+            self._live = self._live or _start(self)
+            self._live.refresh()
+        except OSError:  # the terminal is gone
+            self.close()
 
-    def __rich__(self) -> "RenderableType":
+    def __rich_console__(self, _console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         """The picture of now; asked for at each redraw."""
-        return _table(self._tally)
+        yield _table(rows(self._tally), options.max_width)
 
     def say(self, text: str) -> None:
         text = printable(text)
@@ -65,7 +71,8 @@ class Bars:
     def close(self) -> None:
         self._is_closed = True
         if self._live is not None:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
 
 
@@ -86,73 +93,88 @@ def _start(bars: Bars) -> "Live":
     return live
 
 
-def _table(tally: Tally) -> "RenderableType":
-    from rich.table import Table
+class Row(msgspec.Struct, frozen=True):
+    """One line of the picture, in words."""
 
-    table = Table.grid(padding=(0, 1), expand=True)
-    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME_CELLS)
-    table.add_column(ratio=1)
-    for _ in range(5):
-        table.add_column(no_wrap=True, justify="right")
-    active = tally.active
-    for event in active[:_MOST_FILES]:
-        table.add_row(*_file_row(event))
-    now = tally.standing
+    name: str
+    kind: Literal["downloading", "verifying", "total"]
+    done: int
+    size: int | None
+    amount: str
+    rate: str
+    eta: str = ""
+    lanes: str = ""
+
+    @property
+    def percent(self) -> str:
+        return f"{100 * self.done // self.size} %" if self.size else ""
+
+
+def rows(tally: Tally) -> list[Row]:
+    """A line for each file under way, as many as can be watched, and one for all where there are several."""
+    active, now = tally.active, tally.standing
+    lines = [_file_row(event) for event in active[:_MOST_FILES]]
     if now.files > 1:
-        more = f", {len(active) - _MOST_FILES} more at work" if len(active) > _MOST_FILES else ""
-        table.add_row(
-            f"{now.finished} of {now.files} files{more}",
-            _bar(now.done_bytes, now.size, "total"),
-            _percent(now.done_bytes, now.size),
-            f"{format_size(now.done_bytes)}/{format_size(now.size)}",
-            format_rate(now.bytes_per_s),
-            format_eta(now.eta_s),
-            f"{now.lanes} lanes",
-        )
-    return table
+        lines.append(_total_row(now, len(active) - len(lines)))
+    return lines
 
 
-def _file_row(event: Progress) -> list[Any]:
-    from rich.text import Text
-
-    name = Text(printable(event.file))
-    if event.phase == "verifying":
-        of = f"{format_size(event.hashed_bytes)}/{format_size(event.size or 0)}"
-        return [
-            name,
-            _bar(event.hashed_bytes, event.size, "verifying"),
-            _percent(event.hashed_bytes, event.size),
-            of,
-            "verifying",
-            "",
-            "",
-        ]
+def _file_row(event: Progress) -> Row:
+    name = printable(event.file)
     if event.phase == "connecting":
-        return [name, _bar(0, None, "downloading"), "", "", "connecting", "", ""]
-    of = format_size(event.done_bytes) + (f"/{format_size(event.size)}" if event.size is not None else "")
-    return [
-        name,
-        _bar(event.done_bytes, event.size, "downloading"),
-        _percent(event.done_bytes, event.size),
-        of,
-        format_rate(event.bytes_per_s),
-        format_eta(event.eta_s),
-        f"{event.lanes} lane{'' if event.lanes == 1 else 's'}",
-    ]
+        return Row(name, "downloading", 0, None, "", "connecting")
+    is_verifying = event.phase == "verifying"
+    done = event.hashed_bytes if is_verifying else event.done_bytes
+    amount = format_size(done) + (f"/{format_size(event.size)}" if event.size is not None else "")
+    if is_verifying:
+        return Row(name, "verifying", done, event.size, amount, "verifying")
+    rate, eta = format_rate(event.bytes_per_s), format_eta(event.eta_s)
+    return Row(name, "downloading", done, event.size, amount, rate, eta, _lanes(event.lanes))
 
 
-def _bar(done: int, size: int | None, kind: str) -> Any:
-    from rich.progress_bar import ProgressBar
-
-    styles = {"downloading": "cyan", "verifying": "magenta", "total": "green"}
-    return ProgressBar(
-        total=size or None,
-        completed=done,
-        complete_style=styles[kind],
-        finished_style=styles[kind],
-        pulse=size is None,
+def _total_row(now: Standing, hidden: int) -> Row:
+    more = f", {hidden} more at work" if hidden > 0 else ""
+    return Row(
+        f"{now.finished} of {now.files} files{more}",
+        "total",
+        now.done_bytes,
+        now.size,
+        f"{format_size(now.done_bytes)}/{format_size(now.size)}",
+        format_rate(now.bytes_per_s),
+        format_eta(now.eta_s),
+        _lanes(now.lanes),
     )
 
 
-def _percent(done: int, size: int | None) -> str:
-    return f"{100 * done // size} %" if size else ""
+def _lanes(number: int) -> str:
+    return f"{number} lane{'' if number == 1 else 's'}"
+
+
+def _table(lines: Sequence[Row], width: int) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    is_wide = width >= _WIDE_CELLS
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=_NAME_CELLS if is_wide else width // 3)
+    table.add_column(ratio=1)
+    for _ in range(5 if is_wide else 3):
+        table.add_column(no_wrap=True, justify="right")
+    for row in lines:
+        words = (row.percent, row.amount, row.rate, row.eta, row.lanes)
+        shown = words if is_wide else (row.percent, row.rate, row.eta)
+        table.add_row(Text(row.name), _bar(row), *map(Text, shown))
+    return table
+
+
+def _bar(row: Row) -> "RenderableType":
+    from rich.progress_bar import ProgressBar
+
+    style = {"downloading": "cyan", "verifying": "magenta", "total": "green"}[row.kind]
+    return ProgressBar(
+        total=row.size or None,
+        completed=row.done,
+        complete_style=style,
+        finished_style=style,
+        pulse=row.size is None,
+    )

@@ -14,8 +14,9 @@ from engine.transfer.admission import accepted
 from engine.transfer.events import Plan
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
-from engine.transport.client import error_of, status_failure
+from engine.transport.client import status_failure
 from engine.transport.ranges import format_range, parse_content_range
+from engine.transport.verdicts import error_of
 from engine.transport.wire import Wire, WireError
 
 

@@ -31,7 +31,21 @@ class JsonLines:
 
     def __init__(self, out: Lines) -> None:
         self._out = out
-        self._encoder = msgspec.json.Encoder()
+        # Names are a kind of str that msgspec does not know.
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
 
     def __call__(self, event: Event) -> None:
-        self._out.say(self._encoder.encode(event).decode())
+        try:
+            line = self._encoder.encode(event)
+        except UnicodeEncodeError:
+            line = self._encoder.encode(_readable(event))
+        self._out.say(line.decode())
+
+
+def _readable(event: Event) -> dict[str, object]:
+    """The event without bytes of a file name that are no UTF-8, which JSON cannot hold."""
+    fields: dict[str, object] = msgspec.to_builtins(event, enc_hook=str)
+    return {
+        key: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for key, value in fields.items()
+    }

@@ -120,6 +120,9 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         insecure=given["insecure"],
         proxy=faults.parse(_proxy, given["proxy"], None),
     )
+    places = {
+        name: faults.parse(_absolute, given[name], None) for name in ("directory", "output", "log_file")
+    }
     _contradictions(given, headers, faults)
     faults.raise_any()
     return PullOptions(
@@ -132,14 +135,14 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
             include=given["include"],
             exclude=given["exclude"],
         ),
-        directory=_absolute(given["directory"]),
-        output=_absolute(given["output"]),
+        directory=places["directory"],
+        output=places["output"],
         digest=digest,
         token=faults.parse(_token, given["token"], None),
         headers=headers,
         dry_run=given["dry_run"],
         manner=Manner(given["json"], given["quiet"], given["verbose"]),
-        log_file=_absolute(given["log_file"]),
+        log_file=places["log_file"],
     )
 
 
@@ -234,5 +237,12 @@ def _proxy(text: str) -> str:
     return parts.geturl()
 
 
-def _absolute(text: str | None) -> Path | None:
-    return Path(text).expanduser().absolute() if text else None
+def _absolute(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"The path {str(path)!r} is not UTF-8, and receipts are. Choose another name."
+        ) from None
+    return path

@@ -23,8 +23,7 @@ _REDRAW_S = 0.15
 
 
 def run_pull(given: Mapping[str, Any]) -> int:
-    """Pull all targets; the exit code. Raises UsageError or PathError for what was typed wrongly, and
-    KeyboardInterrupt after it has told what is kept."""
+    """Pull all targets; the exit code. Raises UsageError or PathError for what was typed wrongly."""
     options = parse_options(given)
     if options.log_file is not None:
         start_log(options.log_file)
@@ -33,8 +32,7 @@ def run_pull(given: Mapping[str, Any]) -> int:
         return _pull(options, reporter, jobs)
     except KeyboardInterrupt:
         kept = sum(held_bytes(job) for job in jobs if not reporter.has_ended(job))
-        reporter.interrupted(kept, what_is_kept(kept, force=options.settings.force))
-        raise
+        return reporter.interrupted(kept, what_is_kept(kept, force=options.settings.force))
     finally:
         reporter.close()
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from engine.console.exit_codes import combined, exit_code
+from engine.console.exit_codes import INTERRUPTED, combined, exit_code
 from engine.console.json_lines import JsonLines, Paths, Results
 from engine.console.lines import PlainView, View
 from engine.console.options import Manner
@@ -79,8 +79,8 @@ class Reporter:
         self._view.say(f"error: {exc}")
         self._results(event)
 
-    def interrupted(self, kept_bytes: int, message: str) -> None:
-        """The user, or a signal, has ended it."""
+    def interrupted(self, kept_bytes: int, message: str) -> int:
+        """The user, or a signal, has ended it; the exit code."""
         self._view.close()
         self._results(
             Failed(
@@ -88,12 +88,13 @@ class Reporter:
                 path="",
                 error="Interrupted",
                 message=message,
-                exit_code=exit_code(KeyboardInterrupt()),
+                exit_code=INTERRUPTED,
                 kept_bytes=kept_bytes,
             )
         )
         self._view.say(message)
-        self._finish(exit_code(KeyboardInterrupt()))
+        self._finish(INTERRUPTED)
+        return INTERRUPTED
 
     def end(self) -> int:
         """All is over: the last event, and the command's exit code."""

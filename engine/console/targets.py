@@ -76,12 +76,20 @@ def _find(path: ModelPath, options: PullOptions, client: "Client") -> Found:
         source = find_source(path)
         choice = options.choice
         if path.url is not None and options.output is not None:
-            choice = msgspec.structs.replace(choice, name=options.output.name)
+            choice = msgspec.structs.replace(choice, name=_called(options.output))
         files = source.list_files(client, path, choice)
         _check_single(path, files, options)
         return Found(path, [_job(path, file, options, source) for file in files])
     except EngineError as exc:
         return Found(path, [], exc)
+
+
+def _called(output: Path) -> str:
+    """What messages call a file of the user's own naming, which need not be a name that a stranger may give."""
+    try:
+        return RemoteName.parse(output.name)
+    except PathError:
+        return "output"
 
 
 def _check_single(path: ModelPath, files: list[RemoteFile], options: PullOptions) -> None:

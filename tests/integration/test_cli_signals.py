@@ -1,0 +1,183 @@
+"""Ctrl-C, SIGTERM and SIGHUP: the command ends within a second, keeps what it has, and says so."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import ENTRY, Running
+from tests.origin import Origin
+from tests.origin.content import Pattern
+
+SIZE = 100_000_000
+Spawn = Callable[..., Running]
+
+
+@pytest.fixture
+def content() -> Pattern:
+    return Pattern(SIZE, 9)
+
+
+@pytest.fixture
+def origin(origin_factory: Callable[..., Origin], content: Pattern) -> Origin:
+    return origin_factory({"m.gguf": content})
+
+
+def wait_share(running: Running, share: float) -> None:
+    def has_it(out: str, _: str) -> bool:
+        lines = [json.loads(line) for line in out.splitlines() if line.endswith("}")]
+        return any(e["event"] == "progress" and e["done_bytes"] >= SIZE * share for e in lines)
+
+    running.wait_output(has_it, f"{share:.0%} of the file")
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "terminal"])
+def test_interrupted_pull_ends_at_once_and_resumes(
+    spawn: Spawn, jarvis: Any, origin: Origin, content: Pattern, tmp_path: Path, how: str, processes: str
+) -> None:
+    """Exit 130 within a second; what is kept is told and used by the same command, to the byte."""
+    words = [
+        "pull",
+        origin.url("m.gguf"),
+        "-o",
+        tmp_path / "m",
+        "-p",
+        processes,
+        "--segment-size",
+        "1MiB",
+        "--json",
+    ]
+    running = spawn(*words, "--limit-rate", "25MB/s")
+    wait_share(running, 0.3)
+    started = time.monotonic()
+    if how == "terminal":
+        running.interrupt_group()
+    else:
+        running.send(getattr(signal, how))
+    result = running.wait().check(130)
+    assert time.monotonic() - started < 1.0
+    (error,) = result.events_named("error")
+    assert error["error"] == "Interrupted" and error["kept_bytes"] > SIZE // 5
+    assert result.events_named("done")[0]["exit_code"] == 130
+    assert "interrupted: " in result.stderr and "the same command goes on from there" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "m").exists()
+    (file,) = jarvis(*words).check(0).events_named("file")
+    assert file["held_bytes"] == error["kept_bytes"]
+    assert file["held_bytes"] + file["fetched_bytes"] == SIZE
+    assert content.first_difference(tmp_path / "m") is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_path: Path, number: int) -> None:
+    """A server that does not answer cannot hold the command back; nothing is kept, and that is said."""
+    fault = origin.fault("hang_before_headers")
+    running = spawn("pull", origin.url("m.gguf"), "-o", tmp_path / "m")
+    origin.ledger.wait(lambda: bool(fault.fired), 20, "the hanging request")
+    started = time.monotonic()
+    running.send(number)
+    result = running.wait().check(130)
+    assert time.monotonic() - started < 1.0
+    assert "nothing is kept" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_interrupted_while_a_source_is_asked(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
+    """The same while a registry is asked for the list of files."""
+    fault = origin.fault("hang_before_headers")
+    running = spawn("pull", "hf.co/ns/repo", "-d", tmp_path, env={"HF_ENDPOINT": origin.url("").rstrip("/")})
+    origin.ledger.wait(lambda: bool(fault.fired), 20, "the hanging request")
+    started = time.monotonic()
+    running.send()
+    running.wait().check(130)
+    assert time.monotonic() - started < 1.0
+
+
+def test_stuck_name_lookup_does_not_hold_it_back(spawn: Spawn, tmp_path: Path) -> None:
+    """A name lookup blocks in C, where no signal reaches it; the command ends all the same."""
+    boot = (
+        "import socket, sys, threading\n"
+        "def stuck(*a, **k):\n"
+        "    print('looking', file=sys.stderr, flush=True); threading.Event().wait()\n"
+        "socket.getaddrinfo = stuck\n"
+        "from engine.cli import main; main()"
+    )
+    for target in ("https://no.example/m.gguf", "hf.co/ns/repo"):
+        running = spawn("pull", target, "-d", tmp_path, "-p", "0", entry=[sys.executable, "-c", boot])
+        running.wait_output(lambda _, err: "looking" in err, "the lookup")
+        started = time.monotonic()
+        running.send()
+        running.wait().check(130)
+        assert time.monotonic() - started < 1.0
+
+
+def test_second_signal_does_not_disturb_the_first(
+    spawn: Spawn, jarvis: Any, origin: Origin, tmp_path: Path
+) -> None:
+    """An impatient second Ctrl-C neither makes a traceback nor costs what was received."""
+    words = [
+        "pull",
+        origin.url("m.gguf"),
+        "-o",
+        tmp_path / "m",
+        "-p",
+        "2",
+        "--segment-size",
+        "1MiB",
+        "--json",
+    ]
+    running = spawn(*words, "--limit-rate", "25MB/s")
+    wait_share(running, 0.3)
+    running.send()
+    running.send(signal.SIGTERM)
+    running.send()
+    result = running.wait().check(130)
+    assert "Traceback" not in result.stderr
+    assert jarvis(*words).check(0).events_named("file")[0]["held_bytes"] > SIZE // 5
+
+
+def test_ignored_signal_stays_ignored(spawn: Spawn, origin: Origin, content: Pattern, tmp_path: Path) -> None:
+    """Under nohup (SIGHUP ignored by the caller), the pull goes on when the terminal closes."""
+    boot = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    entry = [sys.executable, "-c", boot, *ENTRY]
+    running = spawn(
+        "pull", origin.url("m.gguf"), "-o", tmp_path / "m", "--json", "--limit-rate", "40MB/s", entry=entry
+    )
+    wait_share(running, 0.1)
+    running.send(signal.SIGHUP)
+    running.wait().check(0)
+    assert content.first_difference(tmp_path / "m") is None
+
+
+def test_force_is_told_how_to_go_on(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
+    """The same command with --force would start at zero: the message says so."""
+    running = spawn(
+        "pull",
+        origin.url("m.gguf"),
+        "-o",
+        tmp_path / "m",
+        "--force",
+        "--json",
+        "--limit-rate",
+        "25MB/s",
+        "--segment-size",
+        "1MiB",
+    )
+    wait_share(running, 0.3)
+    running.send()
+    assert "the same command without --force goes on" in running.wait().check(130).stderr
+
+
+def test_part_is_only_what_stays(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
+    """Beside the target there is the part's folder and nothing else."""
+    folder = tmp_path / "d"
+    running = spawn("pull", origin.url("m.gguf"), "-d", folder, "--json", "--limit-rate", "25MB/s")
+    wait_share(running, 0.2)
+    running.send()
+    running.wait().check(130)
+    assert [path.name for path in folder.iterdir()] == ["m.gguf.jarvis-part"]
