@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
         errno.EROFS: "The file system is read-only. Choose another folder.",
         errno.EISDIR: "A folder is in the way. Move it or choose another name.",
         errno.ENOTDIR: "A file stands where a folder is needed. Move it or choose another place.",
+        errno.EEXIST: "Something else is in the way. Move it or choose another name.",
         errno.ELOOP: "A symbolic link is in the way. It is not followed; remove it or choose another place.",
         errno.EIO: "The disk reported an I/O error. Do not trust it before you have checked it.",
         errno.ENAMETOOLONG: "The name is too long for this file system.",
@@ -42,11 +44,20 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
     return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What was received is kept.')}")
 
 
+def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
+    """A descriptor of a regular file, never through a symbolic link. Raises OSError, also for a pipe or a device."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    return fd
+
+
 def check_space(folder: Path, needed_bytes: int) -> None:
     """Raise NoSpace before the first byte where the missing ones cannot fit."""
     with disk_errors("look at the file system of", folder):
-        stat = os.statvfs(folder)
-    free = stat.f_bavail * stat.f_frsize
+        room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize
     if needed_bytes + _HEADROOM_BYTES > free:
         raise NoSpace(
             f"Not enough room in {str(folder)!r}: {needed_bytes:,} bytes are needed and {free:,} are free. "

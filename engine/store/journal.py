@@ -18,9 +18,11 @@ from typing import Self
 import msgspec
 import xxhash
 
+from engine.digest import Digest
+from engine.errors import PathError
 from engine.remote_file import Identity
 from engine.spans import Grid
-from engine.store.disk import disk_errors
+from engine.store.disk import disk_errors, open_regular
 
 CHECK = "xxh3_64"
 _VERSION = 1
@@ -73,10 +75,14 @@ class Journal:
     def create(cls, path: Path, header: Header) -> Self:
         """A new journal at path, synced before any data exists. Raises StoreError."""
         with disk_errors("create the journal", path):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            fd = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
             journal = cls(fd, header, {}, 0)
-            journal._write(msgspec.msgpack.encode(header))
-            os.fsync(fd)
+            try:
+                journal._write(msgspec.msgpack.encode(header))
+                os.fsync(fd)
+            except BaseException:
+                journal.close()
+                raise
         return journal
 
     @classmethod
@@ -84,19 +90,29 @@ class Journal:
         """The journal at path with its torn or foreign tail cut off; None where there is none that can be read."""
         with disk_errors("read the journal", path):
             try:
-                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fd = open_regular(path, os.O_RDWR)
             except FileNotFoundError:
                 return None
-            with open(fd, "rb", closefd=False) as file:
-                payloads, end = read_records(file.read())
-            header = _header(payloads[0]) if payloads else None
-            if header is None:
+            try:
+                journal = cls._read(fd)
+            except BaseException:
                 os.close(fd)
-                return None
-            checks, good = _checks(payloads[1:], header.grid.count)
-            end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
-            os.ftruncate(fd, end)
-            return cls(fd, header, checks, end)
+                raise
+        if journal is None:
+            os.close(fd)
+        return journal
+
+    @classmethod
+    def _read(cls, fd: int) -> Self | None:
+        with open(fd, "rb", closefd=False) as file:
+            payloads, end = read_records(file.read())
+        header = _header(payloads[0]) if payloads else None
+        if header is None:
+            return None
+        checks, good = _checks(payloads[1:], header.grid.count)
+        end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
+        os.ftruncate(fd, end)
+        return cls(fd, header, checks, end)
 
     def append(self, index: int, check: int) -> None:
         """Record a segment that is written. Raises StoreError; the journal then still ends with a whole record."""
@@ -113,9 +129,9 @@ class Journal:
         record = _LENGTH.pack(len(payload)) + payload + _HASH.pack(xxhash.xxh3_64_intdigest(payload))
         with disk_errors("write the journal", None):
             try:
-                written = os.pwrite(self._fd, record, self._end)
-                if written != len(record):
-                    os.pwrite(self._fd, record[written:], self._end + written)
+                written = 0
+                while written < len(record):
+                    written += os.pwrite(self._fd, record[written:], self._end + written)
             except OSError:
                 os.ftruncate(self._fd, self._end)
                 raise
@@ -147,7 +163,9 @@ def _header(payload: bytes) -> Header | None:
     """The header, if it is ours, of this version, and makes sense."""
     try:
         header = msgspec.msgpack.decode(payload, type=Header)
-    except msgspec.DecodeError:
+        if header.digest is not None:
+            Digest.parse(header.digest)
+    except (msgspec.DecodeError, PathError):
         return None
     sound = header.format == "jarvis-journal" and header.version == _VERSION and header.check == CHECK
     return header if sound and header.size > 0 and header.segment_size > 0 else None
@@ -161,7 +179,7 @@ def _checks(payloads: list[bytes], count: int) -> tuple[dict[int, int], int]:
             index, check = msgspec.msgpack.decode(payload, type=tuple[int, int])
         except msgspec.DecodeError:
             return checks, good
-        if not 0 <= index < count:
+        if not 0 <= index < count or check < 0:
             return checks, good
         checks[index] = check
     return checks, len(payloads)
