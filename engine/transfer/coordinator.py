@@ -225,7 +225,9 @@ class Coordinator:
             slot.lease = slot.revoked_at = None
             slot.is_draining = message.is_revoked
             slot.has_failed = message.failure is not None
-            if message.failure is None and slot.body_since is not None:
+            if message.failure is None and (slot.body_since is not None or not message.is_revoked):
+                # A lease may be over between two looks at its lane.
+                slot.pulse.sample(now, slot.cell.received)
                 self._finished_rates = [*self._finished_rates[-15:], slot.pulse.rate_bytes_s]
         transfer = self._transfers[message.file]
         failure = message.failure
