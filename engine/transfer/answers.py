@@ -32,7 +32,9 @@ def facts_of(lease: Lease, answer: Answer) -> Opened:
     if answer.status == 206 or answer.status == 416:
         total = content_range.total if content_range else None
     else:
-        total = _int(answer.headers.get("content-length"))
+        # RFC 9112 §6.3: where the body is framed otherwise, a Content-Length says nothing.
+        is_framed = "transfer-encoding" in answer.headers
+        total = None if is_framed else _int(answer.headers.get("content-length"))
     return Opened(
         lease.lane,
         lease.lease,
@@ -72,6 +74,10 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         raise _refused(lease, answer, misfit)
     if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise misfit("encoding", "sent compressed content although none was asked for.")
+    stated = answer.headers.get("content-length")
+    if stated is not None and _int(stated) is None and "transfer-encoding" not in answer.headers:
+        # Read to the end of the connection, as http.client would, a cut body would pass for a whole one.
+        raise misfit("protocol", f"sent a Content-Length that makes no sense: {stated[:40]!r}.")
     if lease.identity and (reason := differs(lease, opened.identity)):
         raise misfit("range" if lease.has_digest else "changed", reason)
     if lease.span is None and answer.status == 206:
