@@ -190,7 +190,9 @@ class Lane:
 
     def _receive(self, lease: Lease, answer: Answer, stop: int | None) -> None:
         """Body to disk until stop (None: its end), one segment after the other."""
-        part = self._files[lease.file]
+        part = self._files.get(lease.file)
+        if part is None:
+            raise _Revoked  # which is why the file could be closed
         while stop is None or self._position < stop:
             if not self._receive_segment(lease, answer, part, stop):
                 if stop is None:
