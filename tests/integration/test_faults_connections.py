@@ -1,0 +1,201 @@
+"""Connections that break, hang, crawl, or speak no HTTP: what came is kept, the rest is asked for elsewhere."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.certificates import Certificates
+from tests.integration.trial import LANES, MIB, SEGMENT, Trial
+from tests.origin import Record
+
+SIZE = 4 * MIB
+STALL = ("--stall-timeout", 1)
+
+
+@pytest.fixture(params=["http", "https"])
+def any_trial(request: pytest.FixtureRequest, try_file: Callable[..., Trial], tls: Certificates) -> Trial:
+    """The same over plain HTTP and over TLS."""
+    return try_file(tls=tls if request.param == "https" else None)
+
+
+def beyond(offset: int) -> Callable[[Record], bool]:
+    return lambda record: record.range is not None and record.range[0] >= offset
+
+
+def is_whole_segment(record: Record) -> bool:
+    return record.range is not None and record.range[1] - record.range[0] >= SEGMENT
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [("cut", {}), ("cut", {"orderly": True}), ("reset", {}), ("reset", {"abrupt": True})],
+)
+def test_a_body_that_breaks_off_goes_on_at_its_byte(
+    any_trial: Trial, fault: str, options: dict[str, Any]
+) -> None:
+    """What came before a cut or a reset is not fetched again, but for what an abrupt reset destroyed."""
+    trial = any_trial
+    trial.origin.fault(fault, nth=(2, 5), when=is_whole_segment, after_bytes=SEGMENT // 2, **options)
+    result = trial.pull("--json")
+    assert trial.origin.fired(fault) == 2
+    assert len(result.events_named("retry")) == 2
+    lost = 2 * SEGMENT if options.get("abrupt") else 0
+    assert trial.origin.bytes_sent() <= SIZE + lost
+    trial.assert_exact()
+
+
+def test_bodies_that_break_again_and_again_end_well_as_long_as_they_get_further(trial: Trial) -> None:
+    """Attempts are counted anew with every progress: more breaks than retries are no reason to give up."""
+    breaks = trial.origin.fault("reset", after_bytes=SEGMENT // 2, times=12)
+    trial.pull("--retries", 2)
+    assert breaks.fired == 12
+    trial.assert_exact()
+
+
+def test_a_byte_that_never_comes_is_given_up_and_the_rest_is_kept(any_trial: Trial) -> None:
+    """Attempts without any progress end with exit 5; the next run fetches what is missing."""
+    trial = any_trial
+    trial.origin.fault("cut", when=lambda r: r.range is not None and r.range[1] == SIZE)
+    result = trial.pull("--retries", 1, code=5)
+    assert trial.origin.fired("cut") >= 2
+    trial.assert_failed(result, "2 attempts", "kept", "resumes")
+    trial.finish(at_least_held=SIZE // SEGMENT // 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "options"),
+    [
+        ("garbage", {}),
+        ("garbage", {"data": b""}),
+        ("garbage", {"data": b"HTTP/1.1 200"}),
+        ("garbage", {"data": b"HTTP/1.1 two hundred OK\r\n\r\n"}),
+        ("garbage", {"data": b"HTTP/9.9 206 Partial\r\nContent-Length: 3\r\n\r\nabc"}),
+        ("huge_headers", {"lines": 1, "length": 1 << 20}),
+        ("huge_headers", {"lines": 300, "length": 10}),
+        ("close_without_answer", {}),
+        ("close_without_answer", {"reset": True}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(str(v)[:20] for v in value.values()),
+)
+def test_an_answer_that_is_no_http_is_asked_for_again(
+    trial: Trial, fault: str, options: dict[str, Any]
+) -> None:
+    """Once is nothing; always is exit 5 with what happened, and what came before is kept."""
+    once = trial.origin.fault(fault, nth=3, **options)
+    trial.pull()
+    assert once.fired == 1
+    trial.assert_exact()
+    trial.forget()
+    trial.origin.fault(fault, when=beyond(SIZE // 2), **options)
+    result = trial.pull("--retries", 0, "--force", code=5)
+    trial.assert_failed(result, "model.gguf")
+    assert trial.origin.fired(fault) >= 2
+    trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
+
+
+@pytest.mark.parametrize("data", [b"\x00\xff\r\n\r\n", b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-"])
+def test_garbage_from_the_start_makes_nothing(trial: Trial, data: bytes) -> None:
+    """A server that never speaks HTTP leaves neither file nor part."""
+    trial.origin.fault("garbage", data=data)
+    trial.assert_failed(trial.pull("--retries", 0, code=5), "model.gguf")
+    assert trial.origin.fired("garbage") == 1
+    assert not trial.part.exists()
+
+
+@pytest.mark.parametrize("fault", ["stall", "hang_before_headers"])
+def test_a_connection_that_falls_silent_is_replaced(any_trial: Trial, fault: str) -> None:
+    """No byte for --stall-timeout (three times that before the first one): another connection goes on."""
+    trial = any_trial
+    where = {"after_bytes": SEGMENT // 2} if fault == "stall" else {}
+    trial.origin.fault(fault, nth=4, times=1, **where)
+    result = trial.pull("--json", *STALL)
+    assert trial.origin.fired(fault) == 1
+    assert [event["kind"] for event in result.events_named("retry")] == ["stalled"]
+    assert result.seconds < (4 if fault == "stall" else 7)
+    assert trial.origin.bytes_sent() <= SIZE + SEGMENT
+    trial.assert_exact()
+
+
+def test_all_connections_silent_at_once_are_replaced(trial: Trial) -> None:
+    """When every lane hangs, every lane is replaced."""
+    trial.origin.fault("stall", when=beyond(MIB), after_bytes=1000, times=LANES)
+    trial.pull(*STALL)
+    assert trial.origin.fired("stall") == LANES
+    trial.assert_exact()
+
+
+def test_a_server_that_is_always_silent_is_given_up(trial: Trial) -> None:
+    """Exit 5 and a word about the silence; what came before is kept and used."""
+    trial.origin.fault("stall", when=beyond(SIZE // 2), after_bytes=1)
+    result = trial.pull("--retries", 0, *STALL, code=5)
+    assert trial.origin.fired("stall") >= 1
+    trial.assert_failed(result, "No byte", "1 s")
+    assert result.seconds < 6
+    trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
+
+
+def test_a_handshake_that_never_ends_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:
+    """A connection that is accepted and then silent, before TLS is up, costs no more than a stalled one."""
+    trial = try_file(tls=tls)
+    trial.origin.fault("hang_on_connect", nth=2, times=1)
+    result = trial.pull(*STALL)
+    assert trial.origin.fired("hang_on_connect") == 1
+    assert result.seconds < 8
+    trial.assert_exact()
+
+
+def test_a_first_handshake_that_never_ends_is_replaced(
+    try_file: Callable[..., Trial], tls: Certificates
+) -> None:
+    """The same where it is the very first connection, for which everything waits."""
+    trial = try_file(tls=tls)
+    trial.origin.fault("hang_on_connect", nth=1, times=1)
+    result = trial.pull(*STALL)
+    assert trial.origin.fired("hang_on_connect") == 1
+    assert result.seconds < 14
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("fault", ["slow", "one_byte_a_second"])
+def test_a_crawling_connection_among_fast_ones_is_replaced(trial: Trial, fault: str) -> None:
+    """Far below the others for three seconds: its remainder goes to another one."""
+    options = {"rate": 4000} if fault == "slow" else {}
+    trial.origin.fault(fault, nth=6, times=1, after_bytes=1, **options)
+    result = trial.pull("--json", "-c", 4)
+    assert trial.origin.fired(fault) == 1
+    assert {event["kind"] for event in result.events_named("retry")} == {"slow"}
+    assert result.seconds < 10
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("code", [503, None])
+def test_a_server_that_takes_few_connections_gets_few(
+    try_file: Callable[..., Trial], code: int | None
+) -> None:
+    """Connections beyond two are turned away, with 503 or a reset: the pull ends well with fewer lanes."""
+    trial = try_file(pace=2 * MIB)
+    trial.origin.fault("limit_connections", n=2, code=code)
+    result = trial.pull("-c", 8)
+    assert trial.origin.fired("limit_connections") >= 1
+    assert result.seconds < 15
+    trial.assert_exact()
+
+
+def test_an_untrusted_certificate_is_refused_at_once(
+    try_file: Callable[..., Trial], tls: Certificates, origin_factory: Callable[..., Any]
+) -> None:
+    """Trying again cannot change a certificate: exit 5, once, naming the way out."""
+    trial = try_file(tls=tls)
+    trial.options = ()
+    result = trial.pull(code=5)
+    trial.origin.wait_handshake_failures(1)
+    trial.assert_failed(result, "certificate", "--cacert")
+    assert trial.origin.bytes_sent() == 0
+    for identity in (tls.expired, tls.wrong_host, tls.self_signed):
+        other = origin_factory({"model.gguf": trial.content}, tls=identity)
+        trial.url = other.url("model.gguf")
+        trial.assert_failed(trial.pull("--cacert", tls.cacert, code=5), "certificate")
+        assert other.requests == []
+    trial.pull("--insecure")
+    trial.assert_exact()

@@ -1,0 +1,120 @@
+"""Servers that ask to slow down: Retry-After is obeyed up to a minute, and its absence is no hurry."""
+
+import email.utils
+import time
+
+import pytest
+
+from tests.integration.trial import LANES, MIB, SEGMENT, Trial
+from tests.origin import Record
+
+SIZE = 4 * MIB
+
+
+def pause_after(requests: list[Record], status: int) -> float:
+    """Seconds between the first refusal and the first request after it."""
+    refused = next(r for r in requests if r.status == status)
+    assert refused.ended is not None
+    return min(r.started for r in requests if r.started > refused.ended) - refused.ended
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("nth", [1, 4])
+def test_retry_after_in_seconds_is_obeyed(trial: Trial, code: int, nth: int) -> None:
+    """Nothing is asked for before the time is over, first request or later one."""
+    trial.origin.fault("status", code=code, nth=nth, times=1, headers={"Retry-After": "1"})
+    trial.pull("-c", 1)
+    assert trial.origin.fired("status") == 1
+    assert 1.0 <= pause_after(trial.origin.requests, code) < 3
+    trial.assert_exact()
+
+
+def test_retry_after_holds_for_all_lanes_of_the_file(trial: Trial) -> None:
+    """One lane's refusal keeps the others from asking too, but not from finishing what they have."""
+    trial.origin.fault("status", code=429, nth=4, times=1, headers={"Retry-After": "1"})
+    trial.pull("-c", 4)
+    assert trial.origin.fired("status") == 1
+    refused = next(r for r in trial.origin.requests if r.status == 429)
+    assert refused.ended is not None
+    early = [r for r in trial.origin.requests if refused.ended + 0.3 < r.started < refused.ended + 1.0]
+    assert early == []
+    trial.assert_exact()
+
+
+def test_retry_after_as_a_date_is_obeyed(trial: Trial) -> None:
+    """RFC 9110 §10.2.3: a date, in whole seconds."""
+    date = email.utils.formatdate(time.time() + 3, usegmt=True)
+    trial.origin.fault("status", code=503, nth=1, times=1, headers={"Retry-After": date})
+    asked = time.time()
+    trial.pull()
+    assert trial.origin.fired("status") == 1
+    second = trial.origin.requests[1]
+    waited_until = asked + (second.started - trial.origin.requests[0].started)
+    assert waited_until >= email.utils.parsedate_to_datetime(date).timestamp() - 1.0
+    assert pause_after(trial.origin.requests, 503) < 4
+    trial.assert_exact()
+
+
+def test_a_date_that_has_passed_is_no_wait(trial: Trial) -> None:
+    """A server with a wrong clock does not stop the pull."""
+    trial.origin.fault(
+        "status", code=503, nth=1, times=1, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    )
+    result = trial.pull()
+    assert trial.origin.fired("status") == 1
+    assert result.seconds < 5
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("asked", ["86400", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_an_absurd_wait_ends_at_once_and_is_named(trial: Trial, code: int, asked: str) -> None:
+    """More than a minute is not waited for: exit 5 with what the server asked; what came is kept."""
+    trial.origin.fault(
+        "status",
+        code=code,
+        when=lambda r: r.range is not None and r.range[0] >= SIZE // 2,
+        headers={"Retry-After": asked},
+    )
+    result = trial.pull(code=5)
+    assert trial.origin.fired("status") >= 1
+    error = trial.assert_failed(result, "wait", "60 s", "kept")
+    if asked == "86400":
+        assert "86400 s" in error
+    assert result.seconds < 5
+    trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-7"}])
+def test_without_a_sound_retry_after_the_wait_is_ours(trial: Trial, headers: dict[str, str]) -> None:
+    """About a second before the first attempt: less up to a quarter of jitter."""
+    trial.origin.fault("status", code=503, nth=1, times=1, headers=headers)
+    trial.pull()
+    assert trial.origin.fired("status") == 1
+    assert 0.7 <= pause_after(trial.origin.requests, 503) < 2.5
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("code", [408, 500, 502, 504, 524])
+def test_a_passing_failure_of_the_server_is_tried_again(trial: Trial, code: int) -> None:
+    """Statuses that say "not now" are no end."""
+    trial.origin.fault("status", code=code, nth=3, times=1)
+    trial.pull()
+    assert trial.origin.fired("status") == 1
+    trial.assert_exact()
+
+
+def test_a_server_that_fails_all_the_time_is_given_up(trial: Trial) -> None:
+    """Exit 5 with the status and the number of attempts."""
+    trial.origin.fault("status", code=503)
+    result = trial.pull("--retries", 1, code=5)
+    assert trial.origin.fired("status") == 2
+    trial.assert_failed(result, "503", "2 attempts")
+
+
+def test_a_busy_server_gets_fewer_lanes(trial: Trial) -> None:
+    """503 to some of many lanes lets the others finish the file."""
+    trial.origin.fault("status", code=503, nth=(3, 4, 5, 6), headers={"Retry-After": "0"})
+    trial.pull("-c", 8)
+    assert trial.origin.fired("status") == 4
+    trial.assert_exact()

@@ -1,0 +1,235 @@
+"""Servers that lie about ranges, sizes and versions: not one such byte is written, and one lie is no end."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.command import Result
+from tests.integration.trial import LANES, MIB, SEGMENT, Trial
+from tests.origin import Pattern, Record
+from tests.origin.content import Changed
+
+SIZE = 4 * MIB
+LIES: list[tuple[str, dict[str, Any]]] = [
+    ("shifted_range", {"by": 1}),
+    ("shifted_range", {"by": -4096}),
+    ("shifted_range", {"by": 4096, "lie": True}),
+    ("short_range", {}),
+    ("short_range", {"by": 1}),
+    ("long_range", {"by": 1}),
+    ("no_content_range", {}),
+    ("multipart", {}),
+    ("ok_to_range", {}),
+    ("gzip", {}),
+    ("gzip", {"encoding": "br"}),
+    ("416_no_range", {}),
+    ("header", {"name": "Content-Range", "value": "bytes 0--1/4194304"}),
+    ("header", {"name": "Content-Range", "value": "bytes -5-10/4194304"}),
+    ("header", {"name": "Content-Range", "value": "bytes 0-99999999999999999999/99999999999999999999"}),
+    ("header", {"name": "Content-Length", "value": "7"}),
+    ("header", {"name": "Content-Length", "value": "9000000000000000000"}),
+]
+IDS = [f"{name}-{'-'.join(map(str, options.values()))}".rstrip("-") for name, options in LIES]
+
+
+def in_second_half(record: Record) -> bool:
+    """Requests that come when something has been received already."""
+    return record.range is not None and SIZE // 2 <= record.range[0] and record.range[1] < SIZE
+
+
+def retries(result: Result) -> list[str]:
+    return [event["kind"] for event in result.events_named("retry")]
+
+
+@pytest.mark.parametrize(("lie", "options"), LIES, ids=IDS)
+def test_one_lie_about_a_range_costs_one_request(trial: Trial, lie: str, options: dict[str, Any]) -> None:
+    """An answer that does not fit its range is thrown away and asked for again."""
+    trial.origin.fault(lie, when=in_second_half, times=1, **options)
+    result = trial.pull("--json")
+    assert trial.origin.fired(lie) == 1
+    assert len(retries(result)) == 1
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize(("lie", "options"), LIES, ids=IDS)
+def test_a_server_that_always_lies_is_named(trial: Trial, lie: str, options: dict[str, Any]) -> None:
+    """It ends with exit 5 and what the server did; what came before is kept and used."""
+    trial.origin.fault(lie, when=in_second_half, **options)
+    result = trial.pull("--retries", 0, code=5)
+    assert trial.origin.fired(lie) >= 1
+    trial.assert_failed(result, "model.gguf", "Content-Range|compressed|whole file|416")
+    trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_total_that_changes_once_is_another_version(trial: Trial, by: int) -> None:
+    """Without a digest, another total means another file: start again, said so, and end exact."""
+    trial.origin.fault("wrong_total", when=in_second_half, times=1, by=by)
+    result = trial.pull()
+    assert trial.origin.fired("wrong_total") == 1
+    assert "Starting again" in result.stderr
+    trial.assert_exact()
+
+
+def test_a_total_that_is_always_too_large_ends(trial: Trial) -> None:
+    """A file that claims a byte more than it has is never called complete."""
+    trial.origin.fault("wrong_total", by=1)
+    result = trial.pull("--retries", 0, code=5)
+    assert trial.origin.fired("wrong_total") >= 1
+    trial.assert_failed(result)
+
+
+def test_a_total_that_is_always_too_small_is_found_by_the_digest(trial: Trial) -> None:
+    """A file that claims a byte less than it has would be cut off; the digest tells."""
+    trial.origin.fault("wrong_total", by=-1)
+    result = trial.pull("--sha256", trial.content.sha256(), "--retries", 1, code=6)
+    assert trial.origin.fired("wrong_total") >= 1
+    trial.assert_failed(result, "SHA256")
+
+
+@pytest.mark.parametrize("total", [10**17, 9_223_372_036_854_775_807, 9_999_999_999_999_999_999])
+def test_an_enormous_total_is_a_lack_of_room(trial: Trial, total: int) -> None:
+    """A size that no disk has is refused before anything is allocated, whatever number it is."""
+    end = SEGMENT - 1
+    value = f"bytes 0-{end}/{total}"
+    trial.origin.fault("header", range_start=0, name="Content-Range", value=value)
+    trial.assert_failed(trial.pull(code=7), "bytes are needed")
+    assert trial.origin.fired("header") == 1
+    assert not (trial.part / "data").exists()
+
+
+@pytest.mark.parametrize("value", ["bytes 0-262143/-1", "bytes 0-262143/99999999999999999999", "garbage"])
+def test_a_first_answer_without_a_sound_range_is_refused(trial: Trial, value: str) -> None:
+    """Negative and overlong numbers in the very first Content-Range: exit 5, nothing is made of them."""
+    trial.origin.fault("header", name="Content-Range", value=value)
+    trial.assert_failed(trial.pull("--retries", 0, code=5), "Content-Range")
+    assert trial.origin.fired("header") >= 1
+    assert trial.segments_on_disk() == 0
+
+
+def test_an_unknown_total_is_asked_again_without_a_range(trial: Trial) -> None:
+    """`*` as total (RFC 9110 §14.4 allows it) leads to one stream of the whole file, and says so."""
+    trial.origin.fault("star_total")
+    result = trial.pull()
+    assert trial.origin.fired("star_total") == 1
+    assert trial.origin.requests[-1].range is None
+    assert "one stream" in result.stderr
+    trial.assert_exact()
+
+
+def test_an_unknown_total_midway_is_not_a_change(trial: Trial) -> None:
+    """`*` after the total is known contradicts nothing."""
+    trial.origin.fault("star_total", when=in_second_half)
+    trial.pull()
+    assert trial.origin.fired("star_total") >= 1
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("content_range", [None, "bytes */4194304"])
+def test_a_first_416_is_asked_again_without_a_range(trial: Trial, content_range: str | None) -> None:
+    """Only `*/0` is an empty file; any other first 416 is a server that wants no range."""
+    trial.origin.fault("416_no_range", content_range=content_range)
+    result = trial.pull()
+    assert trial.origin.fired("416_no_range") == 1
+    assert "one stream" in result.stderr
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("with_digest", [False, True])
+def test_a_new_version_midway_is_never_spliced(trial: Trial, with_digest: bool) -> None:
+    """Without a digest the new version is pulled from its start; with the old one's digest it is refused."""
+    new = Changed(trial.content)
+    trial.origin.fault("etag_change", nth=5, content=new)
+    digest = ("--sha256", trial.content.sha256()) if with_digest else ()
+    result = trial.pull(*digest, code=6 if with_digest else 0)
+    assert trial.origin.fired("etag_change") == 1
+    if with_digest:
+        trial.assert_failed(result, "SHA256", trial.content.sha256())
+        return
+    assert "Starting again" in result.stderr
+    trial.assert_exact(new)
+
+
+def test_an_etag_that_differs_between_edges_does_not_matter_with_a_digest(trial: Trial) -> None:
+    """Edges of one network disagree on ETags: with a digest, size and digest decide."""
+    trial.origin.fault("etag_change", nth=(3, 5), same_content=True, permanent=False)
+    result = trial.pull("--sha256", trial.content.sha256(), "--json")
+    assert trial.origin.fired("etag_change") == 2
+    assert retries(result) == []
+    assert trial.origin.bytes_sent() == SIZE
+    trial.assert_exact()
+
+
+def test_a_version_that_changes_all_the_time_ends(trial: Trial) -> None:
+    """A file that is another one at every request is given up, not spliced."""
+    versions = iter(range(10**6))
+    trial.origin.fault(
+        "header", name="ETag", value='"never-the-same"', when=lambda r: next(versions) % 2 == 0
+    )
+    result = trial.pull("--retries", 1, code=5)
+    assert trial.origin.fired("header") >= 2
+    trial.assert_failed(result, "version")
+
+
+def test_a_change_between_two_runs_starts_again(try_file: Callable[..., Trial]) -> None:
+    """What an earlier run left of another version is not continued, and the user is told."""
+    trial = try_file()
+    trial.leave_half()
+    new = Pattern(SIZE, seed=7)
+    trial.origin.add("model.gguf", new)
+    result = trial.pull()
+    assert "Starting again" in result.stderr
+    trial.assert_exact(new)
+
+
+def test_a_server_without_validators_is_not_resumed_across_runs(try_file: Callable[..., Trial]) -> None:
+    """Nothing tells its versions apart, so the next run starts at zero; with a digest it resumes."""
+    trial = try_file(validators=False)
+    size = trial.content.size
+    half = trial.origin.fault("reset", when=lambda r: r.range is not None and r.range[1] > size // 2)
+    trial.assert_failed(trial.pull("--retries", 0, code=5))
+    assert half.fired
+    trial.origin.behave()
+    before = trial.origin.bytes_sent()
+    trial.pull()
+    assert trial.origin.bytes_sent() - before == size
+    trial.assert_exact()
+    trial.forget()
+    trial.options = ("--sha256", trial.content.sha256())
+    trial.leave_half()
+    trial.finish()
+
+
+@pytest.mark.parametrize("value", ["-5", "five", "4_194_304", "+4194304", "4194304, 4194304"])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_content_length_that_makes_no_sense_yields_no_wrong_file(
+    try_file: Callable[..., Trial], ranges: bool, value: str
+) -> None:
+    """Either the file is exact or there is none: a length that cannot be read must not cut it off."""
+    trial = try_file(ranges=ranges)
+    trial.origin.fault("header", name="Content-Length", value=value)
+    result = trial.command.run(*trial.arguments("--retries", 0, "--stall-timeout", 1))
+    assert trial.origin.fired("header") >= 1
+    if result.code == 0:
+        trial.assert_exact()
+        return
+    assert result.code == 5, str(result)
+    trial.assert_failed(result)
+
+
+def test_an_invalid_content_length_with_a_cut_is_never_a_file(try_file: Callable[..., Trial]) -> None:
+    """A stream whose length cannot be read and that ends early is not taken for complete."""
+    trial = try_file(ranges=False)
+    trial.origin.fault("header", name="Content-Length", value="-5")
+    trial.origin.fault("cut", after_bytes=MIB)
+    trial.assert_failed(trial.pull("--retries", 0, code=5))
+    assert trial.origin.fired("header") == trial.origin.fired("cut") >= 1
+
+
+def test_a_gzip_bomb_is_not_unpacked(try_file: Callable[..., Trial]) -> None:
+    """Compressed content, though identity was asked for, is refused unread."""
+    trial = try_file(ranges=False)
+    trial.origin.fault("gzip", bomb_bytes=64 * MIB)
+    trial.assert_failed(trial.pull("--retries", 0, code=5), "compressed")
+    assert trial.origin.fired("gzip") == 1
