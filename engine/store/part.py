@@ -11,16 +11,20 @@ Whatever happens, a final name appears by one rename of synced data, and nothing
 import errno
 import os
 import shutil
+import stat
+import threading
 from pathlib import Path
 from typing import Self
 
 from engine.errors import StoreError
-from engine.store.disk import check_space, disk_errors, sync_folder
+from engine.store.disk import check_space, disk_errors, open_regular, sync_folder
 from engine.store.journal import Header, Journal
 from engine.store.part_lock import PartLock, holder_of
 from engine.telemetry import Log
 
 _log = Log(__name__)
+_MAX_TRIES = 1000
+"""To make and lock a folder that others finish and take away at the same time."""
 
 
 class Part:
@@ -39,9 +43,9 @@ class Part:
     @classmethod
     def try_open(cls, folder: Path) -> Self | None:
         """Lock the folder, making it if need be; None while another process holds it. Raises StoreError."""
-        for _ in range(100):
+        for _ in range(_MAX_TRIES):
             with disk_errors("make the folder", folder):
-                folder.mkdir(parents=True, exist_ok=True)
+                _make(folder)
             try:
                 lock = PartLock.try_acquire(folder / "lock")
             except StoreError as exc:
@@ -66,6 +70,9 @@ class Part:
         except FileNotFoundError:
             journal.close()
             return None
+        except BaseException:
+            journal.close()
+            raise
         size = os.fstat(self.fd).st_size
         if size != journal.header.size:
             # Allocation was cut short, or somebody touched the file: only segments that are there can be held.
@@ -106,7 +113,7 @@ class Part:
 
     def finish(self, target: Path, *, sync: bool = True) -> os.stat_result:
         """Sync, rename to target, sync both folders, clean up. All writers must have closed the file before.
-        Returns the final file's stat. Raises StoreError; the part is then still whole."""
+        Returns the final file's stat. Raises StoreError; the part is then still whole, unless it was the last sync."""
         with disk_errors("finish", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
@@ -117,9 +124,9 @@ class Part:
             if sync:
                 sync_folder(target.parent)
                 sync_folder(self.folder)
-        stat = os.fstat(self.fd)
+            final = target.lstat()
         self.remove()
-        return stat
+        return final
 
     def set_aside(self, sha256: str) -> Path:
         """Keep complete but unwanted content under a name that no run mistakes for progress. Returns it."""
@@ -142,34 +149,39 @@ class Part:
         return True
 
     def remove(self) -> None:
-        """Take the whole folder away, then let go of the lock."""
+        """Take the whole folder away, as far as it is ours, then let go of the lock. May be called twice."""
         self._close_files()
-        for name in self.folder.iterdir():
-            if name.name != "lock":
-                name.unlink()
-        self.lock.release(remove=True)
-        try:
-            self.folder.rmdir()
-        except OSError:
-            pass  # somebody else is about to lock it: theirs now
+        if self.lock.fd < 0:
+            return
+        for name in self._entries():
+            if name != "lock":
+                _unlink(self.folder / name)
+        self._leave(is_empty=True)
 
     def close(self) -> None:
         """Let go and leave everything for the next run; an empty folder goes. May be called twice."""
         self._close_files()
-        if self.lock.fd < 0:
-            return
-        is_empty = [entry.name for entry in os.scandir(self.folder)] == ["lock"]
+        if self.lock.fd >= 0:
+            self._leave(is_empty=self._entries() == ["lock"])
+
+    def _leave(self, *, is_empty: bool) -> None:
         self.lock.release(remove=is_empty)
         if is_empty:
             try:
                 self.folder.rmdir()
             except OSError:
-                pass  # somebody else is about to lock it: theirs now
+                pass  # somebody else is about to lock it, or has put something there: theirs now
+
+    def _entries(self) -> list[str]:
+        try:
+            return os.listdir(self.folder)  # noqa: PTH208 - names are all that is needed
+        except OSError:
+            return []  # somebody has taken it away under us
 
     def _open_data(self, flags: int) -> int:
         with disk_errors("open", self.data):
             try:
-                return os.open(self.data, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+                return open_regular(self.data, flags)
             except FileNotFoundError:
                 if flags & os.O_CREAT:
                     raise
@@ -188,11 +200,15 @@ class Part:
             if exc.errno != errno.EXDEV:
                 raise
             # The store's folders may lie on different file systems; the copy gets its name by a rename too.
-            copy = target.with_name(f".{target.name[:200]}.{os.getpid()}.copy")
-            shutil.copyfile(self.data, copy)
-            with copy.open("rb") as file:
-                os.fsync(file.fileno())
-            copy.replace(target)
+            copy = target.with_name(f".jarvis-{os.getpid()}-{threading.get_ident()}.copy")
+            try:
+                shutil.copyfile(self.data, copy)
+                with copy.open("rb") as file:
+                    os.fsync(file.fileno())
+                copy.replace(target)
+            except BaseException:
+                copy.unlink(missing_ok=True)
+                raise
 
     def _close_files(self) -> None:
         if self.journal is not None:
@@ -201,3 +217,24 @@ class Part:
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
+
+
+def _make(folder: Path) -> None:
+    """mkdir -p, also while somebody takes the folder away: mkdir finds it, and a moment later it is gone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        # One look only: between two, the next holder may have made the folder or taken it away.
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode) and not (stat.S_ISLNK(found.st_mode) and folder.is_dir()):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as exc:
+        _log.warning("part.leftover", path=str(path), error=str(exc))

@@ -30,31 +30,53 @@ class PartLock:
             while True:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
                 try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError as exc:
+                    is_free = _flock(fd, path)
+                    if is_free and _is_still_there(fd, path):
+                        _sign(fd)
+                        return cls(path, fd)
+                except BaseException:
                     os.close(fd)
-                    if exc.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                        return None
-                    if exc.errno in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL):
-                        raise Busy(
-                            f"The file system of {str(path.parent)!r} has no locks, so nobody can tell whether another "
-                            "pull writes there. Use a local folder, and move the file afterwards."
-                        ) from exc
                     raise
-                if _is_still_there(fd, path):
-                    os.ftruncate(fd, 0)
-                    os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
-                    return cls(path, fd)
                 os.close(fd)
+                if not is_free:
+                    return None
 
     def release(self, *, remove: bool = False) -> None:
         """Let go; remove takes the file away first, while it is still ours. May be called twice."""
         if self.fd < 0:
             return
-        if remove:
-            self.path.unlink(missing_ok=True)
-        os.close(self.fd)
-        self.fd = -1
+        try:
+            if remove:
+                self.path.unlink(missing_ok=True)
+        except OSError:
+            pass  # a lock file that stays holds nobody up
+        finally:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _flock(fd: int, path: Path) -> bool:
+    """Whether the lock was free and is held now. Raises OSError, and Busy where locks do not work."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        if exc.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            return False
+        if exc.errno in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL):
+            raise Busy(
+                f"The file system of {str(path.parent)!r} has no locks, so nobody can tell whether another "
+                "pull writes there. Use a local folder, and move the file afterwards."
+            ) from exc
+        raise
+    return True
+
+
+def _sign(fd: int) -> None:
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+    except OSError:
+        pass  # a full disk: the name is for messages, the lock is held without it
 
 
 def _is_still_there(fd: int, path: Path) -> bool:

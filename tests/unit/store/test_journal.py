@@ -45,6 +45,10 @@ def read(path: Path) -> tuple[Header, dict[int, int]] | None:
     return journal.header, journal.checks
 
 
+def open_descriptors() -> set[str]:
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
 def record(payload: bytes) -> bytes:
     """A sound record, by the format's definition rather than by our writer."""
     return struct.pack("<I", len(payload)) + payload + struct.pack("<Q", xxhash.xxh3_64_intdigest(payload))
@@ -274,14 +278,14 @@ def test_append_after_a_failed_append(tmp_path):
 def test_create_on_a_full_disk(tmp_path):
     """No room for even a header: NoSpace, and no descriptor is left open."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     resource.setrlimit(resource.RLIMIT_FSIZE, (5, hard))
     try:
         with pytest.raises(NoSpace):
             Journal.create(tmp_path / "journal", HEADER)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
     assert read(tmp_path / "journal") is None
 
 
