@@ -309,7 +309,8 @@ class World:
         return text.replace("https://models.example.org", self._origin.base).replace("8080", self._port)
 
     def shown(self, printed: str) -> str:
-        """And back."""
+        """And back. Errors break up a "404" in an address, which a port may hold by chance."""
+        printed = printed.replace("\u2060", "")
         for real, name in (
             (self._origin.base, "https://models.example.org"),
             (self._hub, "https://huggingface.co"),
