@@ -3,12 +3,13 @@
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.errors import PathError
 from engine.remote_file import Identity, RemoteName
 from engine.store.layout import inside
+from tests.properties import steady
 
 GOOD = [
     "model.gguf",
@@ -79,7 +80,7 @@ def test_name_is_refused(text):
 
 @given(st.text(st.sampled_from("abC:/\\.\x00 \u202e~é"), max_size=12))
 @example("b/C:")
-@settings(derandomize=True, max_examples=400)
+@steady(400)
 def test_name_never_leaves_its_folder(text):
     """Whatever passes stays below the folder that it is joined to, by POSIX and by Windows rules."""
     try:

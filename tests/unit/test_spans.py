@@ -3,10 +3,11 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.spans import Grid, Span, SpanSet
+from tests.properties import steady
 
 LIMIT = 40
 spans = st.tuples(st.integers(0, LIMIT), st.integers(0, LIMIT)).map(lambda pair: Span(min(pair), max(pair)))
@@ -31,7 +32,7 @@ def build(operations: list[tuple[bool, Span]]) -> tuple[SpanSet, set[int]]:
 
 
 @given(steps)
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_set_is_a_set(operations):
     """After any additions and removals a SpanSet holds what a set of integers would hold."""
     ours, theirs = build(operations)
@@ -41,7 +42,7 @@ def test_set_is_a_set(operations):
 
 
 @given(steps)
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_set_is_canonical(operations):
     """Spans are sorted, not empty, and never touch, so equal sets have equal lists."""
     ours, theirs = build(operations)
@@ -52,7 +53,7 @@ def test_set_is_canonical(operations):
 
 
 @given(steps, spans)
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_set_answers(operations, asked):
     """has, first, contiguous_from and complement agree with the integers."""
     ours, theirs = build(operations)
@@ -113,7 +114,7 @@ def test_grid_cuts_with_a_shorter_last_segment(size, segment, count, last):
 
 
 @given(st.integers(1, 500), st.integers(1, 60), st.data())
-@settings(derandomize=True)
+@steady()
 def test_grid_finds_the_segment_of_every_byte(size, segment, data):
     """index_of and span_of agree for every byte."""
     grid = Grid(size, segment)

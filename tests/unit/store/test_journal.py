@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import NoSpace, StoreError
@@ -116,7 +116,7 @@ def test_flipped_bits(tmp_path):
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_garbage_in_the_middle(tmp_path_factory, garbage, place):
     """Bytes that were put in, over or after a journal never make it say what was not written."""
     path = tmp_path_factory.getbasetemp() / "journal-with-garbage"
@@ -129,7 +129,7 @@ def test_garbage_in_the_middle(tmp_path_factory, garbage, place):
 
 
 @given(st.binary())
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_read_records_takes_anything(raw):
     """Whatever the bytes, only records that agree with their hash come out, and the end is theirs."""
     payloads, end = read_records(raw)
@@ -242,6 +242,7 @@ import resource, sys
 from pathlib import Path
 from engine.errors import NoSpace
 from engine.store.journal import Journal
+from tests.properties import steady
 path, limit = Path(sys.argv[1]), int(sys.argv[2])
 journal = Journal.load(path)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))

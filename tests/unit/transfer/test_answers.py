@@ -4,7 +4,7 @@ import io
 
 import pytest
 import urllib3
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.remote_file import Identity
@@ -12,6 +12,7 @@ from engine.spans import Span
 from engine.transfer.answers import facts_of, refuse_misfit, request_headers
 from engine.transfer.messages import Lease
 from engine.transport.wire import Answer, Hop, WireError
+from tests.properties import steady
 
 URL, EDGE = "https://h.example/model?sig=secret", "https://edge.example/x?sig=secret"
 KNOWN = Identity(size=100, etag='"v1"', last_modified="Mon, 01 Jan 2024 00:00:00 GMT")
@@ -225,7 +226,7 @@ value = st.text(st.characters(max_codepoint=255), max_size=20) | st.sampled_from
 
 
 @given(st.integers(100, 599), st.dictionaries(header, value), st.booleans(), st.booleans())
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_anything_is_judged(status, headers, probe, located):
     """Whatever a server answers, its body may be written or a failure says why not; and what may be written into the
     middle of a file is exactly the span that was asked for."""

@@ -8,11 +8,12 @@ import threading
 
 import pytest
 import xxhash
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.spans import Grid
 from engine.transfer.frontier import Frontier, check_of, read_span
+from tests.properties import steady
 
 SEGMENT = 1000
 CONTENT = random.Random(3).randbytes(10 * SEGMENT + 123)
@@ -54,7 +55,7 @@ def test_hash_follows_the_limit(fd):
 
 
 @given(st.lists(st.integers(0, len(CONTENT)), max_size=8), st.integers(1, 3000))
-@settings(derandomize=True, max_examples=50)
+@steady(50)
 def test_steps_and_chunks_do_not_matter(limits, chunk):
     """However the limit moves and however much is read at once, the digest is the same."""
     fd = os.memfd_create("content")

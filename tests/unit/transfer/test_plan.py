@@ -1,12 +1,12 @@
 """The plan: whatever happens to leases, every byte is missing, leased or written, and exactly one of them."""
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from engine.spans import Grid, Span
 from engine.transfer.plan import LEASE_SEGMENTS, Plan, lease_length
+from tests.properties import steady
 
 SEGMENT = 4
 MIB = 1 << 20
@@ -141,7 +141,7 @@ class PlanMachine(RuleBasedStateMachine):
 
 
 TestPlan = PlanMachine.TestCase
-TestPlan.settings = settings(derandomize=True, max_examples=150, stateful_step_count=40, deadline=None)
+TestPlan.settings = steady(150, stateful_step_count=40)
 
 
 @pytest.mark.parametrize(

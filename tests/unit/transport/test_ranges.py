@@ -1,11 +1,12 @@
 """Range and Content-Range: one table, read in both directions, and noise."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.spans import Span
 from engine.transport.ranges import ContentRange, fits, format_range, parse_content_range
+from tests.properties import steady
 
 GOOD = [
     ("bytes 0-0/1", Span(0, 1), 1),
@@ -76,7 +77,7 @@ def test_content_range_refused(text):
 
 
 @given(st.text() | st.text(st.sampled_from("bytes 0123456789-/*,\n\x00"), max_size=30))
-@settings(derandomize=True, max_examples=500)
+@steady(500)
 def test_content_range_takes_anything(text):
     """Whatever a server sends, a sound value or None comes back."""
     got = parse_content_range(text)
@@ -89,7 +90,7 @@ def test_content_range_takes_anything(text):
 
 
 @given(st.integers(0, 1 << 50), st.integers(1, 1 << 40), st.none() | st.integers(0, 1 << 40))
-@settings(derandomize=True)
+@steady()
 def test_content_range_round_trip(start, length, more):
     """Every sound Content-Range means what it was written from."""
     span = Span(start, start + length)

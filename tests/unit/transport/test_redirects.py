@@ -1,11 +1,12 @@
 """Which URLs are asked and where redirects may lead."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import PathError, RedirectRefused
 from engine.transport.redirects import check_url, next_url
+from tests.properties import steady
 
 HERE = "https://h.example/a/b?sig=secret"
 
@@ -86,7 +87,7 @@ def test_redirect_up_to_https_is_followed():
 
 
 @given(st.text() | st.text(st.sampled_from("htps:/[]@#?\\.%\r\n :0é"), max_size=25))
-@settings(derandomize=True, max_examples=500)
+@steady(500)
 def test_redirect_takes_anything(location):
     """Whatever a server sends, a URL that may be asked comes back, or RedirectRefused."""
     try:
@@ -141,7 +142,7 @@ def test_url_is_refused(url):
 
 
 @given(st.text())
-@settings(derandomize=True, max_examples=300)
+@steady(300)
 def test_url_check_raises_nothing_else(text):
     """Whatever is typed, a URL or a PathError comes back."""
     try:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.transport.retry import (
@@ -17,6 +17,7 @@ from engine.transport.retry import (
     backoff_s,
     parse_retry_after,
 )
+from tests.properties import steady
 
 NOW = datetime(2024, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -93,7 +94,7 @@ def test_absurd_waits_stay_absurd(text):
 
 
 @given(st.text() | st.text(st.sampled_from("Mon, 01 Jan 2024:GMT+-"), max_size=40), st.text())
-@settings(derandomize=True, max_examples=500)
+@steady(500)
 def test_retry_after_takes_anything(text, limit):
     """Whatever a server sends, a wait that is not negative or None comes back."""
     wait = parse_retry_after({"retry-after": text, "ratelimit": limit})
