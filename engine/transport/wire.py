@@ -4,6 +4,7 @@ urllib3 never follows a redirect, decodes a body or retries for us: each of thes
 Not thread-safe: every lane has its own Wire. Foreign exceptions are translated once, in `_translated`.
 """
 
+import http.client
 import os
 import ssl
 from collections.abc import Iterator, Mapping
@@ -305,7 +306,7 @@ def describe(exc: BaseException, shown: str) -> Failure:
         return Failure(kind="reset", message=f"{shown} broke the connection: {_words(cause)}.", url=shown)
     if isinstance(cause, TimeoutError) or isinstance(exc, u3.TimeoutError):
         return Failure(kind="stalled", message=f"{shown} sent nothing for too long.", url=shown)
-    if isinstance(exc, u3.IncompleteRead):
+    if isinstance(cause, http.client.IncompleteRead):  # urllib3's own are of this kind too
         return Failure(kind="cut", message=f"{shown} ended the body early.", url=shown)
     return Failure(kind="protocol", message=f"{shown} does not keep to HTTP: {_words(cause)}.", url=shown)
 
