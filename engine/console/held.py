@@ -2,7 +2,8 @@
 
 import msgspec
 
-from engine.store.journal import Header, read_records
+from engine.spans import SpanSet
+from engine.store.journal import Header, read_entries, read_records
 from engine.transfer.admission import can_continue
 from engine.transfer.job import Job
 
@@ -12,10 +13,9 @@ def held_bytes(job: Job) -> int:
     try:
         payloads, _ = read_records((job.partial / "journal").read_bytes())
         header = msgspec.msgpack.decode(payloads[0], type=Header)
-        segments = {msgspec.msgpack.decode(payload, type=tuple[int, int])[0] for payload in payloads[1:]}
+        checks, pieces, _ = read_entries(payloads[1:], header.grid)
     except (OSError, IndexError, msgspec.DecodeError):
         return 0
     if can_continue(header, job.remote) is not None:
         return 0
-    grid = header.grid
-    return sum(len(grid.span_of(index)) for index in segments if 0 <= index < grid.count)
+    return header.grid.runs(checks).nbytes + SpanSet(pieces).nbytes

@@ -4,7 +4,8 @@ Format (docs/formats.md). A file of records, appended only. A record is
 
     u32 length (little-endian) | payload (MessagePack, `length` bytes) | u64 xxh3_64 of the payload
 
-The first record is the header, every other one a checked segment [index, xxh3_64 of its bytes]. Reading
+The first record is the header. Every other one is a checked segment, [index, xxh3_64 of its bytes], or, where a pull
+was stopped in an orderly way, a piece of an unfinished one, [start, stop, xxh3_64 of these bytes]. Reading
 ends at the first record that is short, too long, or does not agree with its hash: what stands before
 it is good, what stands after it is cut off. Nothing is synced after the header: a journal that is ahead of
 its data is found out, because held segments are hashed again before they are believed.
@@ -21,7 +22,7 @@ import xxhash
 from engine.digest import Digest
 from engine.errors import PathError
 from engine.remote_file import Identity
-from engine.spans import Grid
+from engine.spans import Grid, Span
 from engine.store.disk import disk_errors, open_regular
 
 CHECK = "xxh3_64"
@@ -64,19 +65,23 @@ def url_hash(url: str) -> int:
 class Journal:
     """An open journal; one process appends, under the part's lock."""
 
-    def __init__(self, fd: int, header: Header, checks: dict[int, int], end: int) -> None:
+    def __init__(
+        self, fd: int, header: Header, checks: dict[int, int], pieces: dict[Span, int], end: int
+    ) -> None:
         self._fd = fd
         self._end = end
         self.header = header
         self.checks = checks
         """xxh3_64 by segment index, as read and appended."""
+        self.pieces = pieces
+        """xxh3_64 by span, as read and appended, of what is there of segments without a check."""
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
         """A new journal at path, synced before any data exists. Raises StoreError."""
         with disk_errors("create the journal", path):
             fd = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-            journal = cls(fd, header, {}, 0)
+            journal = cls(fd, header, {}, {}, 0)
             try:
                 journal._write(msgspec.msgpack.encode(header))
                 os.fsync(fd)
@@ -109,15 +114,20 @@ class Journal:
         header = _header(payloads[0]) if payloads else None
         if header is None:
             return None
-        checks, good = _checks(payloads[1:], header.grid.count)
+        checks, pieces, good = read_entries(payloads[1:], header.grid)
         end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
         os.ftruncate(fd, end)
-        return cls(fd, header, checks, end)
+        return cls(fd, header, checks, pieces, end)
 
     def append(self, index: int, check: int) -> None:
         """Record a segment that is written. Raises StoreError; the journal then still ends with a whole record."""
         self._write(msgspec.msgpack.encode((index, check)))
         self.checks[index] = check
+
+    def append_piece(self, span: Span, check: int) -> None:
+        """Record a piece of one segment that will not be finished in this run. Raises StoreError likewise."""
+        self._write(msgspec.msgpack.encode((span.start, span.stop, check)))
+        self.pieces[span] = check
 
     def close(self) -> None:
         """May be called twice."""
@@ -171,15 +181,34 @@ def _header(payload: bytes) -> Header | None:
     return header if sound and header.size > 0 and header.segment_size > 0 else None
 
 
-def _checks(payloads: list[bytes], count: int) -> tuple[dict[int, int], int]:
-    """Checks by index, the latest winning, and how many records made sense before the first that does not."""
+def read_entries(payloads: list[bytes], grid: Grid) -> tuple[dict[int, int], dict[Span, int], int]:
+    """Checks by index and pieces by span, the latest winning, and how many records made sense before the first
+    that does not."""
     checks: dict[int, int] = {}
-    for good, payload in enumerate(payloads):
+    pieces: dict[Span, int] = {}
+    good = 0
+    for payload in payloads:
         try:
-            index, check = msgspec.msgpack.decode(payload, type=tuple[int, int])
+            entry = msgspec.msgpack.decode(payload, type=list[int])
         except msgspec.DecodeError:
-            return checks, good
-        if not 0 <= index < count or check < 0:
-            return checks, good
-        checks[index] = check
-    return checks, len(payloads)
+            break
+        *where, check = entry if len(entry) in (2, 3) else [-1, -1]
+        if not _makes_sense(where, check, grid):
+            break
+        if len(where) == 1:
+            checks[where[0]] = check
+        else:
+            pieces[Span(*where)] = check
+        good += 1
+    pieces = {span: check for span, check in pieces.items() if grid.index_of(span.start) not in checks}
+    return checks, pieces, good
+
+
+def _makes_sense(where: list[int], check: int, grid: Grid) -> bool:
+    """A segment of this file, or a piece that lies within one."""
+    if check < 0 or where[0] < 0:
+        return False
+    if len(where) == 1:
+        return where[0] < grid.count
+    start, stop = where
+    return start < stop <= grid.size and grid.index_of(start) == grid.index_of(stop - 1)

@@ -42,6 +42,7 @@ _log = Log(__name__)
 _TICK_S = 0.1
 _OPEN_FILES = 32
 """Files under way at once: enough to keep every lane busy with small ones, few enough for descriptors."""
+_LAST_WORDS_S = 0.3
 _UNRESPONSIVE_S = 15.0
 """A host that does not acknowledge a revocation for so long is ended."""
 
@@ -148,6 +149,8 @@ class Coordinator:
         """Give leases to idle lanes, files in order."""
         if not self._active:
             return
+        if not self._fleet.slots:
+            self._ensure_all_hosts()
         room = self._lane_count.now - self._fleet.busy_count
         for slot in self._fleet.idle_slots():
             if room <= 0:
@@ -259,6 +262,7 @@ class Coordinator:
         for slot in self._slots.values():
             self._sample(slot, now)
         self._judge_lanes(now)
+        self._ensure_all_hosts()
         if now - self._last_progress >= self._settings.progress_interval_s:
             self._last_progress = now
             for transfer in self._active.values():
@@ -397,6 +401,11 @@ class Coordinator:
                 folder = folder.parent
             check_space(folder, sum(job.remote.size or 0 for job in fresh))
 
+    def _ensure_all_hosts(self) -> None:
+        """Work may come late: a target that is hashed turns out wrong, or a held segment bad."""
+        for transfer in self._active.values():
+            self._ensure_hosts(transfer)
+
     def _ensure_hosts(self, transfer: FileTransfer) -> None:
         """Hosts are started when the first file really needs one."""
         if transfer.state != "active":
@@ -439,9 +448,7 @@ class Coordinator:
         """End everything. What lanes have reported by now still goes to the journals."""
         for transfer in self._transfers:
             transfer.interrupt()
-        now = time.monotonic()
-        for number in list(self._slots):
-            self._revoke(number, now)
+        self._revoke_all()
         self._fleet.kill()
         self._drain()
         if self._helpers is not None:
@@ -451,13 +458,35 @@ class Coordinator:
         for transfer in self._transfers:
             transfer.close()
 
+    def _revoke_all(self) -> None:
+        """Take all leases back, and wait a moment for what the lanes have to say: it will not be fetched again."""
+        now = time.monotonic()
+        for number in list(self._slots):
+            self._revoke(number, now)
+        until = now + _LAST_WORDS_S
+        while self._slots and (left := until - time.monotonic()) > 0:
+            try:
+                self._last_word(*self._inbox.get(timeout=left))
+            except queue.Empty:
+                return
+
+    def _last_word(self, host: Any, message: Any) -> None:
+        """What still counts when everything is being stopped: bytes on disk."""
+        match message:
+            case SegmentWritten():
+                self._transfers[message.file].segment_written(message)
+            case PieceWritten():
+                self._transfers[message.file].piece_written(message)
+            case LeaseEnded():
+                self._slots.pop(message.lease, None)
+            case _Task():
+                message.deliver()
+            case None:
+                self._slots = {n: slot for n, slot in self._slots.items() if slot.host is not host}
+
     def _drain(self) -> None:
         try:
             while True:
-                _, message = self._inbox.get_nowait()
-                if isinstance(message, SegmentWritten):
-                    self._transfers[message.file].segment_written(message)
-                elif isinstance(message, _Task):
-                    message.deliver()
+                self._last_word(*self._inbox.get_nowait())
         except queue.Empty:
             pass

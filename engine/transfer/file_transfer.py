@@ -231,10 +231,11 @@ class FileTransfer:
         self._identity = header.identity
         self._digest = self._digest or (Digest.parse(header.digest) if header.digest else None)
         self._approach.has_ranges = True
-        missing = header.size - header.grid.runs(journal.checks).nbytes
+        pieces = dict(journal.pieces)
+        missing = header.size - header.grid.runs(journal.checks).nbytes - sum(map(len, pieces))
         check_space(self._part.folder, missing)
         _log.info("part.resumed", file=self.job.remote.name, missing_bytes=missing, size=header.size)
-        self._make_plan(header.grid, dict(journal.checks))
+        self._make_plan(header.grid, dict(journal.checks), pieces)
 
     def _start(self, size: int) -> None:
         """The size is known: make room and plan."""
@@ -255,10 +256,17 @@ class FileTransfer:
             last_modified=self._identity.last_modified,
         )
 
-    def _make_plan(self, grid: Grid, on_disk: Mapping[int, int | None]) -> None:
-        """Plan what is missing; what is on disk already is proven by the frontier before it is believed."""
+    def _make_plan(
+        self, grid: Grid, on_disk: Mapping[int, int | None], pieces: Mapping[Span, int] | None = None
+    ) -> None:
+        """Plan what is missing. Segments on disk are proven by the frontier before they are believed; pieces, of
+        which there are few, at once."""
         self.plan = Plan(grid, on_disk)
         self._proof = Proof(self._part.fd, grid, self._digest, on_disk, self._settings)
+        whole: list[int] = []
+        for span, check in (pieces or {}).items():
+            if self._proof.check_of(span) == check:
+                whole += self.plan.hold_piece(span)
         self.tally.held = self.plan.written_bytes
         self._emit(
             PlanEvent(
@@ -269,6 +277,8 @@ class FileTransfer:
                 ranges=not self.is_stream,
             )
         )
+        for index in whole:
+            self._segment_done(index, self._proof.check_on_disk(index))
         self._advance()
 
     # Leases
@@ -519,7 +529,18 @@ class FileTransfer:
     def close(self) -> None:
         """Let go of everything and leave it for the next run. May be called twice."""
         if self.part is not None and not self.is_over:
+            self._keep_pieces()
             self.part.close()
+
+    def _keep_pieces(self) -> None:
+        """Write down what has come of unfinished segments, so that an orderly end loses not a byte."""
+        if self.plan is None or self._proof is None or self.part is None or self.part.journal is None:
+            return
+        try:
+            for piece in self.plan.pieces:
+                self.part.journal.append_piece(piece, self._proof.check_of(piece))
+        except (OSError, EngineError) as exc:
+            _log.warning("pieces.lost", file=self.job.remote.name, error=str(exc))
 
     def _restart_now(self) -> None:
         self.tally.threw_away(self.done_bytes)
@@ -538,6 +559,7 @@ class FileTransfer:
 
     def _fail_now(self) -> None:
         if self.part is not None:
+            self._keep_pieces()
             self.part.close()
         self.state = "failed"
         _log.warning("file.failed", file=self.job.remote.name, error=str(self.error))

@@ -40,6 +40,7 @@ class PartFile(msgspec.Struct, frozen=True):
 
     fd: int
     lock: int
+    size: int | None
     grid: Grid
 
 
@@ -177,8 +178,12 @@ class Lane:
                 answer.close()
                 return
             stop = proceed.stop
+        part = self._files.get(lease.file)
+        if part is None:
+            raise _Revoked  # which is why the file could be closed
         self._cell.set_state(BODY)
-        self._receive(lease, answer, stop)
+        # One stream of a file of known size ends there: what a server sends beyond is not the file's.
+        self._receive(lease, answer, part, part.size if stop is None else stop)
 
     def _wait_proceed(self, lease: int) -> Proceed:
         while True:
@@ -188,11 +193,8 @@ class Lane:
             if isinstance(order, Proceed) and order.lease == lease:
                 return order
 
-    def _receive(self, lease: Lease, answer: Answer, stop: int | None) -> None:
+    def _receive(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> None:
         """Body to disk until stop (None: its end), one segment after the other."""
-        part = self._files.get(lease.file)
-        if part is None:
-            raise _Revoked  # which is why the file could be closed
         while stop is None or self._position < stop:
             if not self._receive_segment(lease, answer, part, stop):
                 if stop is None:

@@ -41,7 +41,7 @@ class LaneGroup:
         match order:
             case Open(file, size, segment_size):
                 grid = Grid(_UNKNOWN_SIZE if size is None else size, segment_size)
-                self._files[file] = PartFile(fds[0], fds[1], grid)
+                self._files[file] = PartFile(fds[0], fds[1], size, grid)
             case Lease() | Proceed():
                 self._lane(order.lane).take(order)
             case Revoke(lane, lease):

@@ -5,7 +5,7 @@ at the lowest missing offset, so that the frontier can hash while the rest arriv
 edge. What a lease did not write when it ends is missing again, to the byte.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from engine.spans import Grid, Span, SpanSet
 
@@ -60,6 +60,21 @@ class Plan:
         """How far the file is written without a gap."""
         return self._written.contiguous_from(0)
 
+    @property
+    def pieces(self) -> list[Span]:
+        """What is written of segments that have no check, each span within one segment."""
+        loose = SpanSet(self._written)
+        for run in self.grid.runs(self._checked):
+            loose.remove(run)
+        return [piece for run in loose for piece in self._by_segment(run)]
+
+    def _by_segment(self, run: Span) -> Iterator[Span]:
+        start = run.start
+        while start < run.stop:
+            stop = min((start // self.grid.segment_size + 1) * self.grid.segment_size, run.stop)
+            yield Span(start, stop)
+            start = stop
+
     def carve(self, lease: int, rate_bytes_s: float, lanes: int) -> Span | None:
         """Lease the lowest missing bytes under this number; None when nothing is missing."""
         run = self._missing.first()
@@ -91,6 +106,11 @@ class Plan:
         self._written.add(span)
         touched = range(self.grid.index_of(span.start), self.grid.index_of(span.stop - 1) + 1) if span else ()
         return [i for i in touched if i not in self._checked and self._written.has(self.grid.span_of(i))]
+
+    def hold_piece(self, span: Span) -> list[int]:
+        """A piece that an earlier run wrote; nobody has leased it. Returns what wrote_piece returns."""
+        self._missing.remove(span)
+        return self.wrote_piece(span)
 
     def end(self, lease: int) -> Span | None:
         """The lease is over, however: what it left unwritten is missing again. Returns what it was, None if unknown."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from engine.digest import Digest
 from engine.settings import Settings
-from engine.spans import Grid
+from engine.spans import Grid, Span
 from engine.transfer.admission import algorithms_for
 from engine.transfer.finish import Content, agrees
 from engine.transfer.frontier import Frontier, check_of
@@ -53,7 +53,10 @@ class Proof:
 
     def check_on_disk(self, index: int) -> int:
         """xxh3_64 of a segment as the disk gives it back. Raises OSError."""
-        span = self._grid.span_of(index)
+        return self.check_of(self._grid.span_of(index))
+
+    def check_of(self, span: Span) -> int:
+        """Likewise of any span."""
         return check_of(self._fd, span.start, span.stop, memoryview(bytearray(min(len(span), 1 << 20))))
 
     def bad_on_disk(self) -> list[int]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from engine.errors import NoSpace, StoreError
 from engine.store.journal import Header, Journal, read_records, url_hash
+from tests.properties import steady
 
 HEADER = Header(
     url="https://h.example/m?…",
@@ -190,7 +191,19 @@ def test_unknown_field_of_the_header(tmp_path):
 
 @pytest.mark.parametrize(
     "odd",
-    [[-1, 5], [11, 5], [1 << 40, 5], [3], [3, 4, 5], ["3", 4], [3, -1], [3, 0.5], {"3": 4}, None],
+    [
+        [-1, 5],
+        [11, 5],
+        [1 << 40, 5],
+        [3],
+        [3, 4, 5, 6],
+        [150, 90, 5],
+        ["3", 4],
+        [3, -1],
+        [3, 0.5],
+        {"3": 4},
+        None,
+    ],
     ids=str,
 )
 def test_record_that_makes_no_sense(tmp_path, odd):
@@ -242,7 +255,6 @@ import resource, sys
 from pathlib import Path
 from engine.errors import NoSpace
 from engine.store.journal import Journal
-from tests.properties import steady
 path, limit = Path(sys.argv[1]), int(sys.argv[2])
 journal = Journal.load(path)
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
