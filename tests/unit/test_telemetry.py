@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.telemetry import Log, log_to_file, redact
+from tests.properties import steady
 
 REDACTED = [
     ("https://h.example/a/b.gguf", "https://h.example/a/b.gguf"),
@@ -109,7 +110,6 @@ def test_file_has_one_json_object_a_line(tmp_path):
 PROGRAM = """
 import logging, sys
 from engine.telemetry import Log
-from tests.properties import steady
 log = Log("engine.unit")
 log.warning("nobody.listens", secret="x")
 assert "structlog" not in sys.modules, "loaded for nobody"
