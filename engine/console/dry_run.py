@@ -14,10 +14,11 @@ from engine.transfer.admission import accepted
 from engine.transfer.events import Plan
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
-from engine.transport.client import status_failure
+from engine.transport.bodies import status_failure
 from engine.transport.ranges import format_range, parse_content_range
+from engine.transport.retry import WireError
 from engine.transport.verdicts import error_of
-from engine.transport.wire import Wire, WireError
+from engine.transport.wire import Wire
 
 
 def dry_run(jobs: Sequence[Job], options: PullOptions, reporter: Reporter, credentials: Credentials) -> int:

@@ -1,6 +1,7 @@
 """Where things lie: the store's folders, and the partial folder beside a loose target."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from engine.remote_file import RemoteFile, RemoteName
@@ -34,8 +35,8 @@ def partial_in_store(root: Path, file: RemoteFile) -> Path:
 def partial_beside(target: Path) -> Path:
     """The partial folder of a loose file: beside it, so that the last step is a rename within one file system."""
     name = target.name + _SUFFIX
-    if len(name.encode()) > _MAX_NAME_BYTES:
-        name = hashlib.sha256(target.name.encode()).hexdigest()[:40] + _SUFFIX
+    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:40] + _SUFFIX
     return target.with_name(name)
 
 

@@ -6,12 +6,16 @@ for the file only while size, inode and modification time are the same; when the
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import msgspec
 
+from engine.digest import Digest
+from engine.errors import PathError
 from engine.spans import Grid
 from engine.store.disk import disk_errors
+from engine.store.journal import CHECK
 
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +35,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "jarvis-receipt"
     version: int = 1
     path: str
+    """Absolute. In the file, bytes that are no UTF-8 are written as \\xff: it is for people, the file's name tells."""
     url: str
     """Redacted; `url_hash` tells whether it is the same one."""
     url_hash: int
@@ -63,9 +68,10 @@ class Receipts:
     def find(self, path: Path) -> Receipt | None:
         """The receipt for path, whether it still fits or not; None where there is none that can be read."""
         try:
-            return msgspec.json.decode(self._place(path).read_bytes(), type=Receipt)
-        except (OSError, msgspec.DecodeError):
+            receipt = msgspec.json.decode(self._place(path).read_bytes(), type=Receipt)
+        except (OSError, msgspec.DecodeError, RecursionError):
             return None
+        return receipt if _makes_sense(receipt) else None
 
     def write(self, receipt: Receipt) -> None:
         """Replace the receipt for its path; atomic. A lost receipt costs a hash run, so nothing is synced."""
@@ -73,7 +79,8 @@ class Receipts:
         with disk_errors("write the receipt", place):
             self._folder.mkdir(parents=True, exist_ok=True)
             fresh = place.with_suffix(f".{os.getpid()}.tmp")
-            fresh.write_bytes(msgspec.json.encode(receipt))
+            shown = os.fsencode(receipt.path).decode("utf-8", "backslashreplace")
+            fresh.write_bytes(msgspec.json.encode(msgspec.structs.replace(receipt, path=shown)))
             fresh.replace(place)
 
     def forget(self, path: Path) -> None:
@@ -83,6 +90,25 @@ class Receipts:
     def _place(self, path: Path) -> Path:
         name = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()
         return self._folder / f"{name}.json"
+
+
+def _makes_sense(receipt: Receipt) -> bool:
+    """Whether it is of this format and version, and its figures agree with each other."""
+    try:
+        for digest in (receipt.sha256, receipt.digest):
+            if digest is not None:
+                Digest.parse(digest)
+    except PathError:
+        return False
+    if (receipt.format, receipt.version) != ("jarvis-receipt", 1) or receipt.size < 0:
+        return False
+    checks = receipt.checks
+    if checks is None:
+        return True
+    if checks.algorithm != CHECK or checks.segment_size <= 0:
+        return False
+    count = Grid(receipt.size, checks.segment_size).count
+    return len(checks.values) == 16 * count and re.fullmatch("[0-9a-f]*", checks.values) is not None
 
 
 def hex_values(checks: dict[int, int], count: int) -> str:

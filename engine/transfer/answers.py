@@ -11,10 +11,10 @@ from engine.remote_file import Identity
 from engine.telemetry import redact
 from engine.transfer.messages import Lease, Opened
 from engine.transport.auth import origin_of
-from engine.transport.client import status_failure
+from engine.transport.bodies import status_failure
 from engine.transport.ranges import fits, format_range, parse_content_range
-from engine.transport.retry import EXPIRED_STATUS, Failure
-from engine.transport.wire import Answer, WireError
+from engine.transport.retry import EXPIRED_STATUS, Failure, WireError
+from engine.transport.wire import Answer
 
 
 def request_headers(lease: Lease) -> dict[str, str]:

@@ -27,8 +27,8 @@ from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
 from engine.transfer.messages import LaneFree, Lease, LeaseEnded, PieceWritten, Proceed, SegmentWritten, Up
 from engine.transport.auth import Credentials
 from engine.transport.metered import wake
-from engine.transport.retry import Failure
-from engine.transport.wire import Answer, Wire, WireError, describe
+from engine.transport.retry import Failure, WireError
+from engine.transport.wire import Answer, Wire, describe
 
 _MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
 _BLOCK_S = 0.05

@@ -5,22 +5,20 @@ Bodies are read to a limit. What may be retried is retried with the same rules a
 
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from engine.errors import ProtocolViolation
 from engine.settings import Settings
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
-from engine.transport.retry import (
-    EXPLAINING,
-    Failure,
-    parse_retry_after,
-)
+from engine.transport.retry import WireError
 from engine.transport.verdicts import error_of, wait_s
-from engine.transport.wire import Answer, Wire, WireError, describe
+
+if TYPE_CHECKING:
+    from engine.transport.wire import Wire
 
 _log = Log(__name__)
 
@@ -38,7 +36,13 @@ class Client:
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings = settings
-        self._wire = Wire(settings, credentials)
+        self._credentials = credentials
+
+    @cached_property
+    def _wire(self) -> "Wire":
+        from engine.transport.wire import Wire  # loads urllib3: a plain URL needs no question before its file
+
+        return Wire(self._settings, self._credentials)
 
     def __enter__(self) -> Self:
         return self
@@ -49,7 +53,9 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._wire.close()
+        """May be called twice."""
+        if "_wire" in self.__dict__:
+            self._wire.close()
 
     def get_json(self, url: str, *, limit_bytes: int = 64 << 20) -> JsonAnswer:
         """GET url with at most limit_bytes of body. Raises the typed refusal of a final status, else NetworkError."""
@@ -75,56 +81,14 @@ class Client:
         raise error_of(failure)
 
     def _get(self, url: str, limit_bytes: int) -> JsonAnswer:
+        from engine.transport.bodies import read_bounded, status_failure
+
         _log.debug("request.started", url=redact(url))
         answer = self._wire.open(
             "GET", url, {"Accept": "application/json"}, read_timeout_s=3 * self._settings.stall_timeout_s
         )
         if answer.status != 200:
             raise WireError(status_failure(answer))
-        body = _read_bounded(answer, limit_bytes)
+        body = read_bounded(answer, limit_bytes)
         _log.debug("request.complete", url=redact(answer.url), status=answer.status, nbytes=len(body))
         return JsonAnswer(body, answer.headers, answer.url)
-
-
-def _read_bounded(answer: Answer, limit_bytes: int) -> bytes:
-    shown = redact(answer.url)
-    if answer.headers.get("content-encoding", "identity").lower() != "identity":
-        answer.close()
-        raise WireError(
-            Failure(kind="encoding", message=f"{shown} sent a compressed body unasked.", url=shown)
-        )
-    chunks: list[bytes] = []
-    left = limit_bytes + 1
-    try:
-        while left > 0 and (chunk := answer.response.read(min(left, 1 << 16), decode_content=False)):
-            chunks.append(chunk)
-            left -= len(chunk)
-    except Exception as exc:
-        answer.close()
-        raise WireError(describe(exc, shown)) from exc
-    if left <= 0:
-        answer.close()
-        raise ProtocolViolation(
-            f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown
-        )
-    answer.response.release_conn()
-    return b"".join(chunks)
-
-
-def status_failure(answer: Answer) -> Failure:
-    """A refusing answer as a Failure, with the headers and the start of the body that explain it. Closes it."""
-    shown = redact(answer.url)
-    try:
-        body = answer.response.read(1 << 14, decode_content=False)
-    except Exception:  # noqa: BLE001 - the status is the news; a body that cannot be read takes nothing from it
-        body = b""
-    answer.close()
-    return Failure(
-        kind="status",
-        status=answer.status,
-        url=shown,
-        message=f"{shown} answered {answer.status} {answer.response.reason or ''}".strip() + ".",
-        retry_after_s=parse_retry_after(answer.headers),
-        headers={k.lower(): v[:500] for k, v in answer.headers.items() if k.lower() in EXPLAINING},
-        body=body,
-    )

@@ -3,10 +3,8 @@
 A lane reports a `Failure`; the coordinator asks here what to do with it.
 """
 
-import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal
 
 import msgspec
@@ -67,6 +65,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in ("tls", "redirect", "disk", "address")
 
 
+class WireError(Exception):
+    """A failure, as a value. Never leaves transport and transfer."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
 EXPLAINING = frozenset(
     {"x-error-code", "x-error-message", "x-request-id", "www-authenticate", "content-type", "content-range"}
 )
@@ -75,6 +81,8 @@ EXPLAINING = frozenset(
 def backoff_s(attempt: int, first_s: float, spread: float | None = None) -> float:
     """Wait before attempt 1, 2, 3 …: first_s doubled each time, at most 60 s, less up to a quarter of jitter."""
     full = min(first_s * float(2 ** min(attempt - 1, 16)), MAX_WAIT_S)
+    import random  # 5 ms that a pull without a failure saves
+
     jitter = random.random() if spread is None else spread  # noqa: S311 - spreads load, guards nothing
     return full * (1 - jitter / 4)
 
@@ -93,6 +101,8 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
 
 
 def _seconds_until(date: str, now: datetime | None) -> float | None:
+    from email.utils import parsedate_to_datetime
+
     try:
         moment = parsedate_to_datetime(date)
     except (ValueError, TypeError, IndexError, OverflowError):

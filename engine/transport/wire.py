@@ -25,20 +25,12 @@ from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
-from engine.transport.retry import Failure
+from engine.transport.retry import Failure, WireError
 from engine.transport.tls import tls_context
 
 USER_AGENT = f"jarvis/{__version__}"
 _FALLBACK_CONNECT_S = 3.0
 """Connect timeout while there are other addresses to try: a dead IPv6 route must not cost ten seconds."""
-
-
-class WireError(Exception):
-    """A failure, as a value. Never leaves transport and transfer."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.message)
-        self.failure = failure
 
 
 class Hop(msgspec.Struct, frozen=True):

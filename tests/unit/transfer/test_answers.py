@@ -11,7 +11,8 @@ from engine.remote_file import Identity
 from engine.spans import Span
 from engine.transfer.answers import facts_of, refuse_misfit, request_headers
 from engine.transfer.messages import Lease
-from engine.transport.wire import Answer, Hop, WireError
+from engine.transport.retry import WireError
+from engine.transport.wire import Answer, Hop
 from tests.properties import steady
 
 URL, EDGE = "https://h.example/model?sig=secret", "https://edge.example/x?sig=secret"

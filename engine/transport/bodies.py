@@ -1,0 +1,51 @@
+"""Small bodies, read to a limit: JSON, and what a refusing server has to say."""
+
+from engine.errors import ProtocolViolation
+from engine.telemetry import redact
+from engine.transport.retry import EXPLAINING, Failure, WireError, parse_retry_after
+from engine.transport.wire import Answer, describe
+
+
+def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
+    """The whole body, at most limit_bytes. Raises WireError, ProtocolViolation."""
+    shown = redact(answer.url)
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        answer.close()
+        raise WireError(
+            Failure(kind="encoding", message=f"{shown} sent a compressed body unasked.", url=shown)
+        )
+    chunks: list[bytes] = []
+    left = limit_bytes + 1
+    try:
+        while left > 0 and (chunk := answer.response.read(min(left, 1 << 16), decode_content=False)):
+            chunks.append(chunk)
+            left -= len(chunk)
+    except Exception as exc:
+        answer.close()
+        raise WireError(describe(exc, shown)) from exc
+    if left <= 0:
+        answer.close()
+        raise ProtocolViolation(
+            f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown
+        )
+    answer.response.release_conn()
+    return b"".join(chunks)
+
+
+def status_failure(answer: Answer) -> Failure:
+    """A refusing answer as a Failure, with the headers and the start of the body that explain it. Closes it."""
+    shown = redact(answer.url)
+    try:
+        body = answer.response.read(1 << 14, decode_content=False)
+    except Exception:  # noqa: BLE001 - the status is the news; a body that cannot be read takes nothing from it
+        body = b""
+    answer.close()
+    return Failure(
+        kind="status",
+        status=answer.status,
+        url=shown,
+        message=f"{shown} answered {answer.status} {answer.response.reason or ''}".strip() + ".",
+        retry_after_s=parse_retry_after(answer.headers),
+        headers={k.lower(): v[:500] for k, v in answer.headers.items() if k.lower() in EXPLAINING},
+        body=body,
+    )
