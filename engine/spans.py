@@ -27,7 +27,7 @@ class Span(msgspec.Struct, frozen=True, order=True, array_like=True):
         return self.start <= offset < self.stop
 
 
-class SpanSet:
+class SpanSet:  # noqa: PLW1641 - it changes, so it has no hash
     """A set of bytes, kept as sorted, disjoint, non-touching spans."""
 
     def __init__(self, spans: Iterable[Span] = ()) -> None:

@@ -15,11 +15,10 @@ from engine.errors import EngineError
 from engine.settings import Settings
 from engine.store.disk import check_space
 from engine.telemetry import Log
-from engine.transfer.cells import BODY, THROTTLED, WAITING
 from engine.transfer.events import FileDone, Observer
 from engine.transfer.file_transfer import FileTransfer
 from engine.transfer.fleet import Fleet, Slot, usable_cores
-from engine.transfer.health import LaneCount, LaneView, Pulse, judge
+from engine.transfer.health import LaneCount, Verdict
 from engine.transfer.hosts import Host, Inbox
 from engine.transfer.job import Job
 from engine.transfer.limiter import Limiter
@@ -35,6 +34,7 @@ from engine.transfer.messages import (
     SegmentWritten,
 )
 from engine.transfer.progress import Tracker
+from engine.transfer.watch import Watch
 from engine.transport.auth import Credentials
 from engine.transport.retry import Failure
 
@@ -79,9 +79,7 @@ class Coordinator:
         self._next_lease = 1
         self._lane_count = LaneCount(self._fleet.lanes)
         self._limiter = Limiter(settings.limit_rate)
-        self._finished_rates: list[float] = []
-        self._stall_timeout_s = settings.stall_timeout_s
-        self._received_at_stall = -1
+        self._watch = Watch(settings.stall_timeout_s)
         self._last_tick = self._last_progress = 0.0
         self._helpers: ThreadPoolExecutor | None = None
 
@@ -166,10 +164,8 @@ class Coordinator:
             if lease is None:
                 continue
             self._next_lease += 1
-            slot.lease, slot.body_since = number, None
-            slot.pulse = Pulse(now, slot.cell.received)
+            self._watch.begin(slot, number, now)
             self._slots[number] = slot
-            slot.cell.set_state(WAITING)
             self._limiter.deal(now, self._cells())
             if transfer.plan is not None:
                 self._open_on(transfer, slot.host)
@@ -225,13 +221,7 @@ class Coordinator:
         now = time.monotonic()
         slot = self._slots.pop(message.lease, None)
         if slot is not None:
-            slot.lease = slot.revoked_at = None
-            slot.is_draining = message.is_revoked
-            slot.has_failed = message.failure is not None
-            if message.failure is None and (slot.body_since is not None or not message.is_revoked):
-                # A lease may be over between two looks at its lane.
-                slot.pulse.sample(now, slot.cell.received)
-                self._finished_rates = [*self._finished_rates[-15:], slot.pulse.rate_bytes_s]
+            self._watch.end(slot, now, is_revoked=message.is_revoked, has_failed=message.failure is not None)
         transfer = self._transfers[message.file]
         failure = message.failure
         refused_beside_others = failure is not None and failure.kind in ("connect", "reset") and self._slots
@@ -259,68 +249,34 @@ class Coordinator:
     def _tick(self, now: float) -> None:
         self._lane_count.tick(now)
         self._limiter.deal(now, self._cells())
-        for slot in self._slots.values():
-            self._sample(slot, now)
-        self._judge_lanes(now)
+        done = sum(transfer.done_bytes for transfer in self._transfers)
+        is_limited = self._limiter.rate is not None
+        for verdict in self._watch.look(self._slots, now, done_bytes=done, is_limited=is_limited):
+            self._replace(verdict, now)
+        self._end_unresponsive(now)
         self._ensure_all_hosts()
         if now - self._last_progress >= self._settings.progress_interval_s:
             self._last_progress = now
             for transfer in self._active.values():
                 self._report(transfer, now)
 
-    def _sample(self, slot: Slot, now: float) -> None:
-        if slot.body_since is None:
-            if slot.cell.state in (BODY, THROTTLED):
-                slot.body_since = now
-                slot.pulse = Pulse(now, slot.cell.received)
-            return
-        slot.pulse.sample(now, slot.cell.received)
-
-    def _judge_lanes(self, now: float) -> None:
-        views = [
-            LaneView(
-                number,
-                age_s=now - slot.body_since if slot.body_since is not None else 0.0,
-                silent_s=slot.cell.silent_s,
-                rate_bytes_s=slot.pulse.rate_bytes_s,
-                is_waiting=slot.cell.state == WAITING,
-                is_throttled=slot.cell.state == THROTTLED,
-            )
-            for number, slot in self._slots.items()
-            if slot.revoked_at is None
-        ]
-        verdicts = judge(
-            views, self._finished_rates, self._stall_timeout_s, is_limited=self._limiter.rate is not None
-        )
-        if any(verdict.kind == "stalled" for verdict in verdicts):
-            self._stalled()
-        for verdict in verdicts:
-            self._replace(verdict.lease, verdict.kind, verdict.after_s, now)
+    def _end_unresponsive(self, now: float) -> None:
+        """A host that does not acknowledge a revocation is killed; its reader then reports that it is gone."""
         for slot in list(self._slots.values()):
             if slot.revoked_at is not None and now - slot.revoked_at > _UNRESPONSIVE_S:
                 slot.revoked_at = None
                 slot.host.kill()
 
-    def _stalled(self) -> None:
-        """When stalls repeat without a byte for anybody, the line may just be slow: be twice as patient."""
-        received = sum(transfer.done_bytes for transfer in self._transfers)
-        if received == self._received_at_stall:
-            self._stall_timeout_s *= 2
-        else:
-            self._stall_timeout_s = self._settings.stall_timeout_s
-        self._received_at_stall = received
-
-    def _replace(self, number: int, kind: Any, after_s: float, now: float) -> None:
+    def _replace(self, verdict: Verdict, now: float) -> None:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
+        number = verdict.lease
         transfer = next(t for t in self._transfers if number in t.leases)
         held = transfer.leases[number]
-        words = (
-            f"No byte came for {after_s:.0f} s"
-            if kind == "stalled"
-            else "A connection is far slower than the others"
-        )
+        words = "A connection is far slower than the others"
+        if verdict.kind == "stalled":
+            words = f"No byte came for {verdict.after_s:.0f} s"
         self._revoke(number, now)
-        transfer.failed(Failure(kind=kind, message=f"{words}; it is replaced.", url=""), held, now)
+        transfer.failed(Failure(kind=verdict.kind, message=f"{words}; it is replaced.", url=""), held, now)
 
     def _revoke(self, number: int, now: float) -> None:
         slot = self._slots[number]
@@ -354,6 +310,8 @@ class Coordinator:
     def _sweep(self, now: float) -> None:
         """Close files that no lane works on, revoke what failed, forget what is over."""
         for transfer in list(self._active.values()):
+            if transfer.state == "restarting":
+                self._trackers[transfer.number].reset(now)
             if transfer.state in ("failing", "restarting"):
                 for number in transfer.leases:
                     self._revoke(number, now)
