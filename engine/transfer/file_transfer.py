@@ -93,6 +93,9 @@ class FileTransfer:
         """Of a stream of unknown length, before there is a plan."""
         self._checks: dict[int, int] = {}
         """Likewise."""
+        self._is_measured = False
+        """The size is where a stream ended, which may have been too early."""
+        self._is_streamed_again = False
         self._tasks = 0
         self._is_hashing = self._is_syncing = False
         self._unsynced_bytes = 0
@@ -257,17 +260,22 @@ class FileTransfer:
         )
 
     def _make_plan(
-        self, grid: Grid, on_disk: Mapping[int, int | None], pieces: Mapping[Span, int] | None = None
+        self,
+        grid: Grid,
+        on_disk: Mapping[int, int | None],
+        pieces: Mapping[Span, int] | None = None,
+        *,
+        is_fresh: bool = False,
     ) -> None:
         """Plan what is missing. Segments on disk are proven by the frontier before they are believed; pieces, of
-        which there are few, at once."""
+        which there are few, at once. is_fresh: what is on disk came in this run."""
         self.plan = Plan(grid, on_disk)
         self._proof = Proof(self._part.fd, grid, self._digest, on_disk, self._settings)
         whole: list[int] = []
         for span, check in (pieces or {}).items():
             if self._proof.check_of(span) == check:
                 whole += self.plan.hold_piece(span)
-        self.tally.held = self.plan.written_bytes
+        self.tally.held = 0 if is_fresh else self.plan.written_bytes
         self._emit(
             PlanEvent(
                 **self._names,
@@ -430,13 +438,13 @@ class FileTransfer:
         size = self._streamed_bytes
         checks, self._checks, self._pieces = self._checks, {}, []
         self._identity = msgspec.structs.replace(self._identity, size=size)
+        self._is_measured = True
         grid = Grid(size, self._settings.segment_size)
         try:
             self._part.truncate(size)
-            self._make_plan(grid, {index: checks.get(index) for index in range(grid.count)})
+            self._make_plan(grid, {index: checks.get(index) for index in range(grid.count)}, is_fresh=True)
         except EngineError as exc:
             self.fail(exc)
-        self.tally.held = 0
 
     # Failures
 
@@ -546,6 +554,7 @@ class FileTransfer:
         self.tally.threw_away(self.done_bytes)
         self.plan = self._proof = None
         self._checks, self._pieces = {}, []
+        self._is_measured = False
         self._digest = self.job.remote.digest
         self._identity = Identity(size=self.job.remote.size)
         self._approach = Approach(self.job.remote)
@@ -631,8 +640,13 @@ class FileTransfer:
             self._start_task(self._proof.bad_on_disk, lambda bad: self._reread(content, bad))
         elif step == "ask":
             self._start_task(self._ask, lambda published: self._asked(content, published))
-        elif step == "give up":
+        elif step == "give up" or (self._is_measured and self._is_streamed_again):
             self._reject(content)
+        elif self._is_measured:
+            self._is_streamed_again = True
+            self.restart(
+                "the digest is wrong, and one stream must be fetched again as a whole to find out why"
+            )
         elif self.is_stream:
             self._notice("The digest is wrong; one stream must be fetched again as a whole to find out why.")
             self._refetch(list(range(self._grid.count)))

@@ -78,6 +78,7 @@ class Lane:
         self._block = _FIRST_BLOCK
         self._max_block = max_block
         self._discarded = 0
+        self._broken: OSError | None = None
         self._wait_s = self._receive_s = self._write_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
         self._thread.start()
@@ -117,6 +118,9 @@ class Lane:
     def received(self, nbytes: int) -> None:
         self._cell.add_received(nbytes)
 
+    def broke(self, failure: OSError) -> None:
+        self._broken = failure
+
     # The thread's side
 
     def _run(self) -> None:
@@ -130,6 +134,7 @@ class Lane:
             self._lease, self._is_revoked = lease, False
             self._piece_start = self._position = lease.span.start if lease.span else 0
             self._discarded = 0
+            self._broken = None
             self._wait_s = self._receive_s = self._write_s = 0.0
         failure = None
         try:
@@ -237,6 +242,8 @@ class Lane:
         started = time.monotonic()
         try:
             data: bytes = answer.response.read(nbytes, decode_content=False)
+            if not data and self._broken is not None:
+                raise self._broken
         except Exception as exc:
             if self._is_revoked:
                 raise _Revoked from exc

@@ -3,7 +3,8 @@
 Counting stands at the socket, per receive: a read of 1 MiB may take a minute on a slow line, and
 whoever judges a stall must see its bytes arrive. The same place keeps what arrived before an error:
 `BufferedReader.read(n)` throws away everything when a receive in its middle fails, so the failing
-receive answers "end of stream" first, and raises when asked again.
+receive answers "end of stream" first, and raises when asked again. Where only the end of the connection
+ends a body, that would pass for its end: the meter is told that it was none.
 """
 
 import io
@@ -22,6 +23,9 @@ class Meter(Protocol):
     def received(self, nbytes: int) -> None:
         """So many bytes came out of one receive."""
 
+    def broke(self, failure: OSError) -> None:
+        """A receive in the middle of an answer failed; "end of stream" was said first."""
+
 
 class NoMeter:
     """For requests that nobody watches."""
@@ -30,6 +34,9 @@ class NoMeter:
         pass
 
     def received(self, nbytes: int) -> None:
+        pass
+
+    def broke(self, failure: OSError) -> None:
         pass
 
 
@@ -52,6 +59,7 @@ class _MeteredRaw(io.RawIOBase):
             if not self._has_received:
                 raise
             self._failure = exc
+            self._meter.broke(exc)
             return 0
         self._has_received = True
         self._meter.received(nbytes)
