@@ -35,7 +35,7 @@ IDS = [f"{name}-{'-'.join(map(str, options.values()))}".rstrip("-") for name, op
 
 def in_second_half(record: Record) -> bool:
     """Requests that come when something has been received already."""
-    return record.range is not None and SIZE // 2 <= record.range[0] and record.range[1] < SIZE
+    return record.range is not None and record.range[0] >= SIZE // 2 and record.range[1] < SIZE
 
 
 def retries(result: Result) -> list[str]:

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,3 +101,20 @@ def one_error(result: Result, *words: str) -> str:
     for word in words:
         assert re.search(word, errors[0]), f"{word!r} is not in: {errors[0]}"
     return errors[0]
+
+
+def flip(path: Path, offset: int) -> None:
+    """Invert one byte of a file."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        (byte,) = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte ^ 0xFF]))
+
+
+def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 15) -> None:
+    """Look every 10 ms until it holds; AssertionError, naming what was waited for, when it does not in time."""
+    until = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < until, f"waited {timeout_s} s in vain for {what}"
+        time.sleep(0.01)

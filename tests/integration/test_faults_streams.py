@@ -1,0 +1,130 @@
+"""Servers without ranges, without a length, with HTTP/1.0: one stream, and the user is told."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.certificates import Certificates
+from tests.integration.trial import MIB, Trial
+
+SIZE = 3 * MIB + 7
+STREAMS: list[dict[str, Any]] = [
+    {"ranges": False},
+    {"ranges": False, "framing": "chunked"},
+    {"ranges": False, "framing": "close"},
+]
+IDS = ["length", "chunked", "http10"]
+
+
+@pytest.mark.parametrize("manners", STREAMS, ids=IDS)
+def test_a_server_without_ranges_is_one_stream(
+    try_file: Callable[..., Trial], manners: dict[str, Any]
+) -> None:
+    """One request, one connection, said so; hashed all the same."""
+    trial = try_file(SIZE, **manners)
+    result = trial.pull("--json")
+    assert len(trial.origin.requests) == trial.origin.connections == 1
+    assert "one stream" in result.stderr
+    assert [event["ranges"] for event in result.events_named("plan")] == [False]
+    (done,) = result.events_named("file")
+    assert done["sha256"] == trial.content.sha256()
+    assert done["size"] == SIZE
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("manners", [{"framing": "chunked"}, {"framing": "close"}], ids=IDS[1:])
+def test_ranges_without_a_length_are_still_ranges(
+    try_file: Callable[..., Trial], manners: dict[str, Any]
+) -> None:
+    """Content-Range says enough: chunked 206 and HTTP/1.0 ranges come over many lanes."""
+    trial = try_file(SIZE, **manners)
+    trial.pull()
+    assert len(trial.origin.requests) > 2
+    assert trial.origin.bytes_sent() == SIZE
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("fault", ["cut", "reset"])
+@pytest.mark.parametrize("manners", STREAMS, ids=IDS)
+def test_a_stream_that_breaks_starts_again(
+    try_file: Callable[..., Trial], manners: dict[str, Any], fault: str
+) -> None:
+    """Said so, and never spliced. A cut of HTTP/1.0 is told from an end by the digest alone."""
+    trial = try_file(SIZE, **manners)
+    trial.origin.fault(fault, after_bytes=MIB, times=1)
+    result = trial.pull("--sha256", trial.content.sha256())
+    assert trial.origin.fired(fault) == 1
+    assert "again" in result.stderr
+    assert len(trial.origin.requests) == 2
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("manners", STREAMS[:2], ids=IDS[:2])
+def test_a_stream_that_always_breaks_makes_no_file(
+    try_file: Callable[..., Trial], manners: dict[str, Any]
+) -> None:
+    """A length or a last chunk that never comes is an error even without a digest."""
+    trial = try_file(SIZE, **manners)
+    trial.origin.fault("cut", after_bytes=MIB)
+    trial.assert_failed(trial.pull("--retries", 1, code=5), "early|broke|cut")
+    assert trial.origin.fired("cut") == 2
+
+
+def test_a_stream_that_stalls_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:
+    """Over TLS too; it starts again because it must."""
+    trial = try_file(SIZE, tls=tls, ranges=False)
+    trial.origin.fault("stall", after_bytes=MIB, times=1)
+    result = trial.pull("--stall-timeout", 1)
+    assert trial.origin.fired("stall") == 1
+    assert result.seconds < 6
+    trial.assert_exact()
+
+
+def test_a_stream_of_known_size_needs_room_before_it_starts(try_file: Callable[..., Trial]) -> None:
+    """Content-Length that no disk has room for ends the pull before a byte is written."""
+    trial = try_file(SIZE, ranges=False)
+    trial.origin.fault("header", name="Content-Length", value=str(10**17))
+    trial.assert_failed(trial.pull(code=7), "bytes are needed")
+    assert trial.origin.fired("header") == 1
+
+
+@pytest.mark.parametrize("by", [1, -1])
+def test_a_length_that_is_wrong_is_found(try_file: Callable[..., Trial], by: int) -> None:
+    """A byte too few is a cut; a byte too many is not written, and the digest tells."""
+    trial = try_file(SIZE, ranges=False)
+    trial.origin.fault("wrong_content_length", by=by)
+    code = 5 if by > 0 else 6
+    result = trial.pull("--retries", 0, "--sha256", trial.content.sha256(), code=code)
+    assert trial.origin.fired("wrong_content_length") >= 1
+    trial.assert_failed(result)
+
+
+def test_a_stream_that_was_killed_starts_again(try_file: Callable[..., Trial]) -> None:
+    """Nothing can be resumed without ranges; the next run is exact all the same."""
+    trial = try_file(SIZE, ranges=False)
+    trial.origin.fault("stall", after_bytes=MIB, times=1)
+    running = trial.spawn()
+    trial.origin.wait_fired("stall")
+    running.kill()
+    running.wait()
+    trial.pull()
+    trial.assert_exact()
+
+
+def test_a_large_stream_is_one_stream_too(try_file: Callable[..., Trial]) -> None:
+    """Worker processes cannot share it, however large it is: one request, on one lane."""
+    trial = try_file(80 * MIB, ranges=False)
+    trial.pull("--segment-size", "8MiB", "-p", 2)
+    assert len(trial.origin.requests) == trial.origin.connections == 1
+    trial.assert_exact()
+
+
+def test_a_reset_is_never_taken_for_the_end(try_file: Callable[..., Trial]) -> None:
+    """Where the end of the connection ends the body, only an orderly one does, digest or not."""
+    trial = try_file(SIZE, ranges=False, framing="close")
+    trial.origin.fault("reset", after_bytes=MIB, times=1)
+    result = trial.pull()
+    assert trial.origin.fired("reset") == 1
+    assert "Starting again" in result.stderr
+    trial.assert_exact()
