@@ -41,21 +41,44 @@ class TlsStream:
         filled = 0
         while filled < len(view):
             try:
-                count = self._tls.read(len(view) - filled, view[filled:])
-            except ssl.SSLWantReadError:
+                count = self._read_record(view[filled:])
+            except OSError:
+                if not filled:
+                    raise
+                break  # what was decrypted first; the error comes again with the next call
+            if count is None:
                 if filled:
                     break
                 self._receive()
-                continue
-            except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            elif count == 0:
                 break
-            if not count:
-                break
-            filled += int(count)
+            else:
+                filled += count
         return filled
 
-    def sendall(self, data: Any) -> None:
-        view = memoryview(data)
+    def _read_record(self, view: memoryview) -> int | None:
+        """Bytes out of what has been received; None when more must come, 0 at the end. Raises ssl.SSLError."""
+        try:
+            return int(self._tls.read(len(view), view))
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+        finally:
+            self._flush()  # the answer to a key update (RFC 8446 §4.6.3), if one came
+
+    def recv(self, nbytes: int, flags: int = 0) -> bytes:
+        """As a socket's: for whoever speaks TLS within this TLS, through a proxy."""
+        buffer = bytearray(nbytes)
+        return bytes(buffer[: self.recv_into(buffer, nbytes, flags)])
+
+    def send(self, data: Any, flags: int = 0) -> int:  # noqa: ARG002 - a socket's signature
+        """All of it, always."""
+        self.sendall(data)
+        return len(memoryview(data).cast("B"))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - a socket's signature
+        view = memoryview(data).cast("B")
         while view:
             view = view[self._tls.write(view) :]
             self._flush()
