@@ -36,13 +36,15 @@ from engine.transfer.admission import (
 from engine.transfer.approach import Approach
 from engine.transfer.events import Event, FileDone, Notice, Retry, Waiting
 from engine.transfer.events import Plan as PlanEvent
-from engine.transfer.finish import Content, Finished, finish, how_verified
+from engine.transfer.finish import Finished, finish, how_verified
 from engine.transfer.health import Attempts
 from engine.transfer.job import Job
 from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Proceed, SegmentWritten
 from engine.transfer.plan import Plan
 from engine.transfer.proof import Proof
+from engine.transfer.redress import Redress
 from engine.transfer.tally import Tally
+from engine.transfer.tasks import Submit, Tasks
 from engine.transport.retry import Failure
 from engine.transport.verdicts import error_of, wait_s
 
@@ -54,8 +56,6 @@ _INLINE_BYTES = 1 << 20
 State = Literal[
     "new", "waiting", "checking", "active", "restarting", "failing", "finishing", "done", "failed"
 ]
-Done = Callable[[Any, BaseException | None], None]
-Submit = Callable[[Callable[[], Any], Done], None]
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -84,7 +84,6 @@ class FileTransfer:
         self.resume_at = 0.0
         self._settings = settings
         self._emit = emit
-        self._submit = submit
         self._digest = job.remote.digest
         self._identity = Identity(size=job.remote.size)
         self._approach = Approach(job.remote)
@@ -95,8 +94,8 @@ class FileTransfer:
         """Likewise."""
         self._is_measured = False
         """The size is where a stream ended, which may have been too early."""
-        self._is_streamed_again = False
-        self._tasks = 0
+        self._redress = Redress(self)
+        self._tasks = Tasks(submit, failed=self._task_failed)
         self._is_hashing = self._is_syncing = False
         self._unsynced_bytes = 0
         self._attempts = Attempts(settings.retries)
@@ -176,7 +175,7 @@ class FileTransfer:
             target_stat(self.job.target) and self._digest and not self._settings.force and self._settings.hash
         ):
             self.state = "checking"
-            self._start_task(lambda: hash_target(self.job, self._settings), self._target_hashed)
+            self.start_task(lambda: hash_target(self.job, self._settings), self._target_hashed)
         else:
             self._begin()
 
@@ -210,14 +209,14 @@ class FileTransfer:
     def _begin(self) -> None:
         """Continue what an earlier run left, or start."""
         if self._settings.force:
-            self._part.discard()
-        elif self._digest and self._digest.algorithm == "sha256" and self._part.adopt(self._digest.hex):
-            self._take_up(os.fstat(self._part.fd).st_size)
+            self.open_part.discard()
+        elif self._digest and self._digest.algorithm == "sha256" and self.open_part.adopt(self._digest.hex):
+            self._take_up(os.fstat(self.open_part.fd).st_size)
             return
-        journal = self._part.resume()
+        journal = self.open_part.resume()
         if journal is not None and (reason := can_continue(journal.header, self.job.remote)):
-            self._notice(f"Starting again: what an earlier run left cannot be continued, because {reason}.")
-            self._part.discard()
+            self.notice(f"Starting again: what an earlier run left cannot be continued, because {reason}.")
+            self.open_part.discard()
             journal = None
         if journal is not None:
             self._continue(journal)
@@ -236,7 +235,7 @@ class FileTransfer:
         self._approach.has_ranges = True
         pieces = dict(journal.pieces)
         missing = header.size - header.grid.runs(journal.checks).nbytes - sum(map(len, pieces))
-        check_space(self._part.folder, missing)
+        check_space(self.open_part.folder, missing)
         _log.info("part.resumed", file=self.job.remote.name, missing_bytes=missing, size=header.size)
         self._make_plan(header.grid, dict(journal.checks), pieces)
 
@@ -245,7 +244,7 @@ class FileTransfer:
         self._identity = msgspec.structs.replace(self._identity, size=size)
         can_resume = (self._digest or self._identity.has_validator) and not self.is_stream
         header = self._header(size) if can_resume and size > self._settings.segment_size else None
-        self._part.start(header, size, self._settings.allocate)
+        self.open_part.start(header, size, self._settings.allocate)
         self._make_plan(Grid(size, self._settings.segment_size), {})
 
     def _header(self, size: int) -> Header:
@@ -270,7 +269,7 @@ class FileTransfer:
         """Plan what is missing. Segments on disk are proven by the frontier before they are believed; pieces, of
         which there are few, at once. is_fresh: what is on disk came in this run."""
         self.plan = Plan(grid, on_disk)
-        self._proof = Proof(self._part.fd, grid, self._digest, on_disk, self._settings)
+        self._proof = Proof(self.open_part.fd, grid, self._digest, on_disk, self._settings)
         whole: list[int] = []
         for span, check in (pieces or {}).items():
             if self._proof.check_of(span) == check:
@@ -363,11 +362,11 @@ class FileTransfer:
         if manner == "empty":
             size = 0
         if manner == "stream" and size != 0:
-            self._notice("The server has no ranges: one stream, which starts again if it is interrupted.")
+            self.notice("The server has no ranges: one stream, which starts again if it is interrupted.")
         if self.plan is None and size is not None:
             self._start(size)
         elif self.plan is None:
-            self._part.start(None, None, self._settings.allocate)
+            self.open_part.start(None, None, self._settings.allocate)
             return Proceed(probe.lane, probe.lease, None, go=True)
         assert self.plan is not None  # noqa: S101 - made above
         if manner == "ranges" and not may_proceed(self.plan.grid.size):
@@ -396,7 +395,7 @@ class FileTransfer:
             for index in self.plan.wrote_piece(message.span):
                 self._segment_done(index, self._proof.check_on_disk(index))
         except OSError as exc:
-            self.fail(disk_error("read back", self._part.data, exc.errno or 0))
+            self.fail(disk_error("read back", self.open_part.data, exc.errno or 0))
 
     def lease_ended(self, message: LeaseEnded, now: float) -> None:
         held = self.leases.pop(message.lease, None)
@@ -425,9 +424,9 @@ class FileTransfer:
             return
         self.plan.wrote_segment(index)
         self._proof.wrote(index, check)
-        if self._part.journal is not None:
+        if self.open_part.journal is not None:
             try:
-                self._part.journal.append(index, check)
+                self.open_part.journal.append(index, check)
             except EngineError as exc:
                 self.fail(exc)
                 return
@@ -441,7 +440,7 @@ class FileTransfer:
         self._is_measured = True
         grid = Grid(size, self._settings.segment_size)
         try:
-            self._part.truncate(size)
+            self.open_part.truncate(size)
             self._make_plan(grid, {index: checks.get(index) for index in range(grid.count)}, is_fresh=True)
         except EngineError as exc:
             self.fail(exc)
@@ -451,7 +450,7 @@ class FileTransfer:
     def failed(self, failure: Failure, held: Held, now: float) -> None:
         """A lease failed: retry, wait, restart, or give up."""
         if failure.kind == "disk":
-            self.fail(disk_error("write", self._part.data, failure.errno or 0))
+            self.fail(disk_error("write", self.open_part.data, failure.errno or 0))
             return
         if failure.is_final:
             self.fail(error_of(failure))
@@ -508,7 +507,7 @@ class FileTransfer:
 
     def restart(self, reason: str) -> None:
         """Start at zero as soon as no lane writes any more; the coordinator revokes the leases."""
-        self._notice(f"Starting again: {reason}.")
+        self.notice(f"Starting again: {reason}.")
         self._end("restarting", self._restart_now)
 
     def fail(self, error: EngineError) -> None:
@@ -560,7 +559,7 @@ class FileTransfer:
         self._approach = Approach(self.job.remote)
         self.state = "active"
         try:
-            self._part.discard()
+            self.open_part.discard()
             if self.job.remote.size is not None:
                 self._start(self.job.remote.size)
         except EngineError as exc:
@@ -583,16 +582,16 @@ class FileTransfer:
         frontier.limit = self.plan.frontier_limit
         if not self._is_hashing and frontier.has_work:
             self._is_hashing = True
-            self._start_task(frontier.advance, self._advanced)
+            self.start_task(frontier.advance, self._advanced)
         if self._unsynced_bytes >= _SYNC_EVERY_BYTES and not self._is_syncing:
             self._unsynced_bytes, self._is_syncing = 0, True
-            self._start_task(self._part.sync, self._synced)
+            self.start_task(self.open_part.sync, self._synced)
         self.try_finish()
 
     def _advanced(self, bad: int | None) -> None:
         self._is_hashing = False
         if bad is not None and self.plan is not None and self._proof is not None:
-            self._notice(f"Segment {bad} is not what an earlier run wrote; it is fetched again.")
+            self.notice(f"Segment {bad} is not what an earlier run wrote; it is fetched again.")
             self.tally.held -= len(self.plan.grid.span_of(bad))
             self.plan.lose(bad)
             self._proof.frontier.replaced(bad)
@@ -610,12 +609,14 @@ class FileTransfer:
         if busy or not self.plan.is_complete or not self._proof.frontier.is_done:
             return
         content = self._proof.content()
-        if not self._proof.agrees(content):
-            self._mend(content)
+        if self._digest is not None and not self._proof.agrees(content):
+            self._redress.take(
+                self._proof, self._digest, content, is_stream=self.is_stream, is_measured=self._is_measured
+            )
             return
         self.state = "finishing"
-        self._start_task(
-            lambda: finish(self.job, self._part, self._identity, self._digest, content), self._finished
+        self.start_task(
+            lambda: finish(self.job, self.open_part, self._identity, self._digest, content), self._finished
         )
 
     def _finished(self, finished: Finished) -> None:
@@ -630,134 +631,45 @@ class FileTransfer:
             finish_s=finished.disk_s,
         )
 
-    # A wrong digest; the steps are in mending.py
-
-    def _mend(self, content: Content) -> None:
-        assert self._proof is not None and self._digest is not None  # noqa: S101 - a digest was compared
-        step = self._proof.mending(is_stream=self.is_stream).next_step()
-        _log.warning("digest.wrong", file=self.job.remote.name, expected=self._digest.hex, step=step)
-        if step == "reread":
-            self._start_task(self._proof.bad_on_disk, lambda bad: self._reread(content, bad))
-        elif step == "ask":
-            self._start_task(self._ask, lambda published: self._asked(content, published))
-        elif step == "give up" or (self._is_measured and self._is_streamed_again):
-            self._reject(content)
-        elif self._is_measured:
-            self._is_streamed_again = True
-            self.restart(
-                "the digest is wrong, and one stream must be fetched again as a whole to find out why"
-            )
-        elif self.is_stream:
-            self._notice("The digest is wrong; one stream must be fetched again as a whole to find out why.")
-            self._refetch(list(range(self._grid.count)))
-        else:
-            self._notice("The digest is wrong. Segments are fetched once more and compared.")
-            self._refetch(self._proof.mending(is_stream=False).refetch(step, self._proof.checks))
-
-    def _reread(self, content: Content, bad: list[int]) -> None:
-        if self.state != "active":
-            return
-        if bad:
-            self._notice(
-                f"The disk changed {len(bad)} segments after they were written; they are fetched again."
-            )
-            self._refetch(bad)
-        else:
-            self._mend(content)
-
-    def _ask(self) -> Digest | None:
-        """What the source publishes now; None where it cannot be asked."""
-        try:
-            return self.job.refresh().digest if self.job.refresh else None
-        except EngineError as exc:
-            _log.warning("digest.unasked", file=self.job.remote.name, error=str(exc))
-            return None
-
-    def _asked(self, content: Content, published: Digest | None) -> None:
-        if self.state != "active":
-            return
-        if published is not None and published != self._digest:
-            self._reject(
-                content, f" The source publishes {published.hex} now, so it has changed: pull again."
-            )
-        else:
-            self._mend(content)
-
-    def _refetch(self, indices: list[int]) -> None:
+    def refetch(self, indices: list[int]) -> None:
+        """Of a complete file: fetch these segments again, and hash it anew."""
         assert self.plan is not None and self._proof is not None  # noqa: S101 - complete until now
         for index in indices:
             self.plan.lose(index)
         self._proof.follow_again()
         self._advance()
 
-    def _reject(self, content: Content, reason: str = "") -> None:
-        assert self._digest is not None  # noqa: S101 - a digest was compared
-        actual = content.digests[self._digest.algorithm]
-        try:
-            kept = self._part.set_aside(actual)
-        except EngineError as exc:
-            self.fail(exc)
-            return
-        self.fail(
-            DigestMismatch(
-                f"{self.job.remote.name} does not have the SHA256 digest that was promised: "
-                f"expected {self._digest.hex}, got {actual}.{reason} It was fetched twice, so either the expectation "
-                f"or the server's copy is wrong. What came is set aside as {str(kept)!r}; nothing was written to "
-                f"{str(self.job.target)!r}. Check the digest, or ask whoever runs the server.",
-                expected=self._digest.hex,
-                actual=actual,
-            )
-        )
-
     # Small things
 
-    def _start_task(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
-        """Run work elsewhere and done here; errors fail the file. Small files are not worth a thread."""
-        self._tasks += 1
+    def start_task(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        """Run work elsewhere, and done here if the file still goes on then. Small files are not worth a thread."""
 
-        def back(result: Any, exc: BaseException | None) -> None:
-            self._tasks -= 1
-            if exc is not None:
-                self.state = "active" if self.state == "finishing" else self.state
-                self.fail(_as_engine_error(exc))
-            elif self.state in ("failing", "restarting"):
+        def back(result: Any) -> None:
+            if self.state in ("failing", "restarting"):
                 self._is_hashing = self._is_syncing = False
                 self.settle()
             else:
                 done(result)
 
-        if self.size is None or self.size > _INLINE_BYTES:
-            self._submit(work, back)
-            return
-        try:
-            result = work()
-        except (OSError, EngineError) as exc:
-            back(None, exc)
-        else:
-            back(result, None)
+        self._tasks.start(work, back, inline=self.size is not None and self.size <= _INLINE_BYTES)
 
-    @property
-    def _grid(self) -> Grid:
-        assert self.plan is not None  # noqa: S101 - planned
-        return self.plan.grid
+    def _task_failed(self, error: EngineError) -> None:
+        self._is_hashing = self._is_syncing = False
+        if self.state == "finishing":
+            self.state = "active"
+        self.fail(error)
+        self.settle()
 
     @property
     def _names(self) -> dict[str, Any]:
         return {"file": str(self.job.remote.name), "path": str(self.job.target)}
 
     @property
-    def _part(self) -> Part:
+    def open_part(self) -> Part:
+        """The part, once it is ours."""
         assert self.part is not None  # noqa: S101 - admitted
         return self.part
 
-    def _notice(self, message: str) -> None:
+    def notice(self, message: str) -> None:
         _log.info("file.notice", file=self.job.remote.name, message=message)
         self._emit(Notice(**self._names, message=message))
-
-
-def _as_engine_error(exc: BaseException) -> EngineError:
-    if isinstance(exc, EngineError):
-        return exc
-    if isinstance(exc, OSError):
-        return disk_error("read back what was written", None, exc.errno or 0)
-    raise exc
