@@ -82,6 +82,8 @@ class Coordinator:
         self._watch = Watch(settings.stall_timeout_s)
         self._last_tick = self._last_progress = 0.0
         self._helpers: ThreadPoolExecutor | None = None
+        self._in_hand: tuple[Any, Any] | None = None
+        """The message that is being taken in: a Ctrl-C may strike in its midst, and its bytes are on disk."""
 
     @property
     def kept_bytes(self) -> int:
@@ -116,9 +118,11 @@ class Coordinator:
             return
         timeout = max(0.0, self._last_tick + _TICK_S - now)
         try:
-            self._take(*self._inbox.get(timeout=timeout))
+            self._in_hand = self._inbox.get(timeout=timeout)
             while True:
-                self._take(*self._inbox.get_nowait())
+                self._take(*self._in_hand)
+                self._in_hand = None
+                self._in_hand = self._inbox.get_nowait()
         except queue.Empty:
             pass
         now = time.monotonic()
@@ -421,6 +425,8 @@ class Coordinator:
         now = time.monotonic()
         for number in list(self._slots):
             self._revoke(number, now)
+        if self._in_hand is not None and isinstance(self._in_hand[1], SegmentWritten | PieceWritten):
+            self._last_word(*self._in_hand)
         until = now + _LAST_WORDS_S
         while self._slots and (left := until - time.monotonic()) > 0:
             try:
