@@ -13,10 +13,13 @@ SIZE = 4 * MIB
 STALL = ("--stall-timeout", 1)
 
 
-@pytest.fixture(params=["http", "https"])
+@pytest.fixture(params=["http", "https", "https in a worker"])
 def any_trial(request: pytest.FixtureRequest, try_file: Callable[..., Trial], tls: Certificates) -> Trial:
-    """The same over plain HTTP and over TLS."""
-    return try_file(tls=tls if request.param == "https" else None)
+    """The same over plain HTTP, over TLS, and over TLS in a worker process."""
+    trial = try_file(tls=None if request.param == "http" else tls)
+    if "worker" in request.param:
+        trial.options += ("-p", 1)
+    return trial
 
 
 def beyond(offset: int) -> Callable[[Record], bool]:
