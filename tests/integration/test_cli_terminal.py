@@ -161,13 +161,6 @@ def test_quiet_draws_nothing(origin: Origin, tmp_path: Path) -> None:
     assert screen.text == f"{tmp_path / 'm'}\r\n"
 
 
-def test_short_pull_draws_no_bars(origin: Origin, tmp_path: Path) -> None:
-    """What is over at once shows its result and nothing else."""
-    with terminal("pull", origin.url("tiny"), "-o", tmp_path / "tiny") as screen:
-        assert screen.wait() == 0
-    assert "━" not in screen.text
-
-
 def test_narrow_terminal(origin: Origin, tmp_path: Path) -> None:
     """Forty columns: it fits, and nothing breaks."""
     words = ("pull", origin.url("m.gguf"), "-o", tmp_path / "m.gguf", "--limit-rate", "30MB/s")

@@ -1,6 +1,12 @@
 """What the live picture shows; tests/integration/test_cli_terminal.py sees it on a terminal."""
 
-from engine.console.bars import rows
+import io
+
+import pytest
+
+from engine.console import bars
+from engine.console.bars import Bars, rows
+from engine.console.lines import Lines
 from engine.console.tally import Tally
 from tests.unit.console.made import file_done, progress
 
@@ -52,3 +58,16 @@ def test_name_cannot_command_the_terminal() -> None:
     tally = tally_of("m.gguf")
     tally.note(progress(file="a\x1b[2Jb"))
     assert rows(tally)[0].name == "a?[2Jb"
+
+
+def test_what_is_over_at_once_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bars appear only once a pull takes its time, and not for its last event."""
+    out = io.StringIO()
+    now = 100.0
+    monkeypatch.setattr(bars.time, "monotonic", lambda: now)
+    view = Bars(tally_of("m.gguf"), Lines(out))
+    view(progress())
+    now += 10
+    view(progress(phase="done"))
+    view.close()
+    assert out.getvalue() == ""
