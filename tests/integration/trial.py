@@ -75,7 +75,8 @@ class Trial:
         result = self.pull(*options)
         self.assert_exact()
         missing = self.content.size - held * SEGMENT
-        assert self.origin.bytes_sent() - before <= missing + lanes * SEGMENT
+        sent = self.origin.bytes_sent() - before
+        assert sent <= missing + lanes * SEGMENT, f"{sent:,} bytes were sent, {missing:,} were missing"
         return result
 
     def leave_half(self) -> None:
