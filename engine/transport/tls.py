@@ -28,6 +28,7 @@ class TlsStream:
         self._received = memoryview(bytearray(_RECEIVE_BYTES))
         self._readers = 0
         self._is_closed = False
+        self._failure: ssl.SSLError | None = None
         self._handshake()
 
     def __getattr__(self, name: str) -> Any:
@@ -40,12 +41,16 @@ class TlsStream:
         view = memoryview(buffer)
         filled = 0
         while filled < len(view):
+            if self._failure is not None:
+                if not filled:
+                    raise self._failure
+                break  # what was decrypted comes first
             try:
                 count = self._read_record(view[filled:])
-            except OSError:
-                if not filled:
-                    raise
-                break  # what was decrypted first; the error comes again with the next call
+            except ssl.SSLError as exc:
+                # Kept, because OpenSSL tells it once: asked again, it would say that the stream has ended.
+                self._failure = exc
+                continue
             if count is None:
                 if filled:
                     break
@@ -65,7 +70,7 @@ class TlsStream:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             return 0
         finally:
-            self._flush()  # the answer to a key update (RFC 8446 §4.6.3), if one came
+            self._answer()
 
     def recv(self, nbytes: int, flags: int = 0) -> bytes:
         """As a socket's: for whoever speaks TLS within this TLS, through a proxy."""
@@ -135,6 +140,13 @@ class TlsStream:
         else:
             self._incoming.write_eof()
         return count
+
+    def _answer(self) -> None:
+        """Send what reading called for: the answer to a key update (RFC 8446 §4.6.3), or an alert."""
+        try:
+            self._flush()
+        except ConnectionError:
+            pass  # whoever has gone needs no answer; what was sent before is still to be read
 
     def _flush(self) -> None:
         if self._outgoing.pending:
