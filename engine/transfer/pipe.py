@@ -5,6 +5,7 @@ imports in every process that only wants this. Descriptors are attached to the f
 (SCM_RIGHTS, unix(7)).
 """
 
+import select
 import socket
 import struct
 import threading
@@ -42,15 +43,22 @@ class Pipe:
     def receive(self, idle_s: float | None = None) -> tuple[bytes, tuple[int, ...]]:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError
         when nothing begins to arrive within idle_s."""
-        self._end.settimeout(idle_s)
+        # Not the socket's own timeout: it would hold for the threads that send, too.
+        if idle_s is not None and not self._wait_readable(idle_s):
+            raise TimeoutError
         head, fds = self._read(_LENGTH.size)
-        self._end.settimeout(None)
         payload, more = self._read(*_LENGTH.unpack(head))
         return payload, (*fds, *more)
 
     def close(self) -> None:
         """May be called twice."""
         self._end.close()
+
+    def _wait_readable(self, seconds: float) -> bool:
+        # poll, not select: a process with many files has descriptors above 1023.
+        poll = select.poll()
+        poll.register(self._end, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def _read(self, nbytes: int) -> tuple[bytes, tuple[int, ...]]:
         parts: list[bytes] = []
