@@ -145,6 +145,10 @@ class Lane:
             failure = exc.failure
         except EngineError as exc:
             failure = Failure(kind="address", message=str(exc), url=redact(lease.url))
+        except Exception as exc:  # noqa: BLE001 - a mistake of ours must not leave a lease without an end
+            failure = Failure(
+                kind="protocol", message=f"Unexpected {type(exc).__name__}.", url=redact(lease.url)
+            )
         if failure is not None:
             self._wire.forget(lease.url)
         self._finish(failure)
