@@ -42,7 +42,7 @@ _log = Log(__name__)
 _TICK_S = 0.1
 _OPEN_FILES = 32
 """Files under way at once: enough to keep every lane busy with small ones, few enough for descriptors."""
-_LAST_WORDS_S = 0.3
+_LAST_WORDS_S = 0.5
 _UNRESPONSIVE_S = 15.0
 """A host that does not acknowledge a revocation for so long is ended."""
 
