@@ -41,11 +41,13 @@ def where_time_went(files: Sequence[FileDone]) -> str:
     spent = {
         "link": sum(f.link_s for f in files),
         "waiting for the server": sum(f.wait_s for f in files),
+        "rate limit": sum(f.limit_s for f in files),
         "disk": sum(f.disk_s for f in files),
         "hash": sum(f.hash_s for f in files),
     }
-    total = sum(spent.values())
-    if total <= 0:
+    if not spent["rate limit"]:
+        del spent["rate limit"]
+    if sum(spent.values()) <= 0:
         return ""
     return ", ".join(
         f"{name} {percent} %" for name, percent in zip(spent, _percents([*spent.values()]), strict=True)

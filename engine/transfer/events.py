@@ -108,6 +108,8 @@ class FileDone(Event, frozen=True, tag="file", tag_field="event", kw_only=True):
     """… spent waiting for connections and first bytes."""
     disk_s: float = 0.0
     """… spent writing, and syncing at the end."""
+    limit_s: float = 0.0
+    """… held back by the rate limit."""
     hash_s: float = 0.0
     """Wall time spent on SHA-256 after the last byte had come."""
     already_there: bool = False

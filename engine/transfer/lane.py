@@ -79,7 +79,7 @@ class Lane:
         self._max_block = max_block
         self._discarded = 0
         self._broken: OSError | None = None
-        self._wait_s = self._receive_s = self._write_s = 0.0
+        self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
         self._thread.start()
 
@@ -135,7 +135,7 @@ class Lane:
             self._piece_start = self._position = lease.span.start if lease.span else 0
             self._discarded = 0
             self._broken = None
-            self._wait_s = self._receive_s = self._write_s = 0.0
+            self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
         failure = None
         try:
             self._fetch(lease)
@@ -269,11 +269,13 @@ class Lane:
         """Wait until the rate limiter grants something; at most nbytes of it."""
         if self._cell.room >= nbytes:
             return nbytes
+        started = time.monotonic()
         while self._cell.room <= 0:
             if self._is_revoked:
                 raise _Revoked
             self._cell.set_state(THROTTLED)
             time.sleep(_THROTTLE_POLL_S)
+        self._limit_s += time.monotonic() - started
         self._cell.set_state(BODY)
         return min(nbytes, self._cell.room)
 
@@ -326,6 +328,7 @@ class Lane:
             wait_s=self._wait_s,
             receive_s=self._receive_s,
             write_s=self._write_s,
+            limit_s=self._limit_s,
         )
 
 

@@ -131,6 +131,7 @@ class LeaseEnded(Message, frozen=True, array_like=True, tag="ended"):
     wait_s: float = 0.0
     receive_s: float = 0.0
     write_s: float = 0.0
+    limit_s: float = 0.0
 
 
 class LaneFree(Message, frozen=True, array_like=True, tag="free"):

@@ -15,7 +15,7 @@ class Tally:
         self.held = 0
         self.discarded = 0
         self.retries = 0
-        self._link_s = self._wait_s = self._disk_s = 0.0
+        self._link_s = self._wait_s = self._disk_s = self._limit_s = 0.0
         self._lanes = 1
         self.restart_clock()
 
@@ -32,6 +32,7 @@ class Tally:
         self._link_s += message.receive_s
         self._wait_s += message.wait_s
         self._disk_s += message.write_s
+        self._limit_s += message.limit_s
 
     def lanes_at_work(self, lanes: int) -> None:
         self._lanes = max(self._lanes, lanes)
@@ -68,6 +69,7 @@ class Tally:
             link_s=self._link_s / self._lanes,
             wait_s=self._wait_s / self._lanes,
             disk_s=self._disk_s / self._lanes + finish_s,
+            limit_s=self._limit_s / self._lanes,
             hash_s=max(0.0, now - self._last_byte_at - finish_s),
         )
 
