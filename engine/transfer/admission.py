@@ -1,6 +1,7 @@
 """What is there already: a finished target, a part of an earlier run, content that was once set aside."""
 
 import os
+import stat
 from pathlib import Path
 
 from engine.digest import Digest, start_hash
@@ -20,9 +21,9 @@ def accepted(job: Job, settings: Settings) -> Receipt | None:
     """The receipt by which a finished target is accepted without reading it; None where there is no such proof."""
     if settings.force:
         return None
-    stat = target_stat(job.target)
-    receipt = job.receipts.find(job.target) if stat else None
-    if stat is None or receipt is None or not receipt.fits(stat):
+    found = target_stat(job.target)
+    receipt = job.receipts.find(job.target) if found else None
+    if found is None or receipt is None or not receipt.fits(found):
         return None
     digest = job.remote.digest
     if digest is None:
@@ -34,14 +35,15 @@ def target_stat(target: Path) -> os.stat_result | None:
     """The target's stat; None where nothing is. Raises StoreError where something else than a file is in the way."""
     with disk_errors("look at", target):
         try:
-            stat = target.stat()
+            found = target.stat()
         except FileNotFoundError:
             return None
-    if target.is_dir():
+    if not stat.S_ISREG(found.st_mode):  # the last rename would replace a device or a pipe, /dev/null too
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "something that is no file"
         raise StoreError(
-            f"Cannot write {str(target)!r}: a folder is in the way. Move it or choose another name."
+            f"Cannot write {str(target)!r}: {what} is in the way. Move it or choose another name."
         )
-    return stat
+    return found
 
 
 def hash_file(path: Path, algorithms: tuple[str, ...], chunk_size: int) -> dict[str, str]:
@@ -86,15 +88,15 @@ def hash_target(job: Job, settings: Settings) -> dict[str, str]:
 
 def adopted(job: Job, digests: dict[str, str]) -> Receipt:
     """A receipt, written, for a target that was there already and has the digest that was asked for."""
-    stat = job.target.stat()
+    found = job.target.stat()
     receipt = Receipt(
         path=str(job.target),
         url=redact(job.remote.url),
         url_hash=url_hash(job.remote.url),
         revision=job.remote.revision,
-        size=stat.st_size,
-        inode=stat.st_ino,
-        mtime_ns=stat.st_mtime_ns,
+        size=found.st_size,
+        inode=found.st_ino,
+        mtime_ns=found.st_mtime_ns,
         sha256=digests["sha256"],
         digest=str(job.remote.digest),
     )

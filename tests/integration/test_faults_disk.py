@@ -128,6 +128,21 @@ def test_a_folder_in_the_way_stays(trial: Trial) -> None:
     assert not trial.part.exists()
 
 
+def test_a_pipe_or_a_device_in_the_way_stays(trial: Trial) -> None:
+    """What is neither a file nor a folder is not replaced, whoever asks: `-o /dev/null` as root would take the
+    device from the whole machine. It is found before a byte is fetched, also with --force."""
+    os.mkfifo(trial.target)
+    for options in ([], ["--force"], ["--sha256", "0" * 64]):
+        assert "no file is in the way" in trial.pull(*options, code=7).stderr
+        assert trial.target.is_fifo()
+    trial.target.unlink()
+    trial.target.symlink_to(os.devnull)
+    assert "no file is in the way" in trial.pull(code=7).stderr
+    assert trial.target.is_symlink()
+    assert trial.origin.bytes_sent() == 0
+    assert not trial.part.exists()
+
+
 def test_a_file_where_a_folder_is_needed_stays(trial: Trial) -> None:
     """A file in the place of the target's folder is an error of the disk, and stays."""
     blocker = trial.target.parent / "blocker"
