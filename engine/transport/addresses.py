@@ -9,6 +9,8 @@ from engine.errors import NetworkError
 
 _LEADS_TO_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 """Their last 32 bits are the IPv4 address that is reached (RFC 4291 §2.5.5.1, RFC 6052 §2.1)."""
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""RFC 8215. Python 3.11 and 3.12 took it for global in their first releases."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -25,10 +27,11 @@ def resolve(host: str, port: int) -> list[str]:
 def is_public(address: str) -> bool:
     """Whether an address is reachable from anywhere (IANA special-purpose registries)."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
-    reached = _ipv4_within(parsed) if isinstance(parsed, ipaddress.IPv6Address) else parsed
-    if reached is not None:
-        return reached.is_global and not reached.is_multicast
-    return parsed.is_global and not parsed.is_multicast and not getattr(parsed, "is_site_local", False)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.is_site_local or parsed in _LOCAL_NAT64:
+            return False
+        parsed = _ipv4_within(parsed) or parsed
+    return parsed.is_global and not parsed.is_multicast
 
 
 def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

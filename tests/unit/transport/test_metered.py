@@ -208,7 +208,9 @@ def test_what_arrived_before_a_reset_is_handed_out(serve, pool, sent):
     got, error = read_all(response, 1 << 20)
     assert got == CONTENT[:sent]
     assert isinstance(error, urllib3.exceptions.ProtocolError)
-    assert [type(failure) for failure in meter.failures] == [ConnectionResetError]
+    told = [type(failure) for failure in meter.failures]
+    # An SSLSocket of Python before 3.13 takes a reset for the end; only the length tells then.
+    assert told == [ConnectionResetError] or (told == [] and type(serve.client) is ssl.SSLContext)
     with pytest.raises(urllib3.exceptions.HTTPError):
         while response.read(1, decode_content=False):
             pytest.fail("bytes after the end")
