@@ -21,9 +21,10 @@ import xxhash
 
 from engine.digest import Digest
 from engine.errors import PathError
-from engine.remote_file import Identity
+from engine.remote_file import Identity, RemoteFile
 from engine.spans import Grid, Span
 from engine.store.disk import disk_errors, open_regular
+from engine.telemetry import redact
 
 CHECK = "xxh3_64"
 _VERSION = 1
@@ -60,6 +61,19 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 def url_hash(url: str) -> int:
     """How a journal remembers an address without its secrets."""
     return xxhash.xxh3_64_intdigest(url.encode())
+
+
+def header_of(remote: RemoteFile, identity: Identity, digest: Digest | None, segment_size: int) -> Header:
+    """The header of a new journal for this file; identity holds its size."""
+    return Header(
+        url=redact(remote.url),
+        url_hash=url_hash(remote.url),
+        size=identity.size or 0,
+        segment_size=segment_size,
+        digest=str(digest) if digest else None,
+        etag=identity.etag,
+        last_modified=identity.last_modified,
+    )
 
 
 class Journal:

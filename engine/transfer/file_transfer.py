@@ -21,7 +21,7 @@ from engine.remote_file import Identity
 from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import check_space, disk_error
-from engine.store.journal import Header, Journal, url_hash
+from engine.store.journal import Journal, header_of
 from engine.store.part import Part
 from engine.store.receipts import Receipt
 from engine.telemetry import Log, redact
@@ -44,7 +44,7 @@ from engine.transfer.plan import Plan
 from engine.transfer.proof import Proof
 from engine.transfer.redress import Redress
 from engine.transfer.tally import Tally
-from engine.transfer.tasks import Submit, Tasks
+from engine.transfer.tasks import Submit, Tasks, as_engine_error
 from engine.transport.retry import Failure
 from engine.transport.verdicts import error_of, wait_s
 
@@ -155,8 +155,8 @@ class FileTransfer:
         """Find out what is there. Afterwards the state is neither "new" nor, if the lock was free, "waiting"."""
         try:
             self._admit()
-        except EngineError as exc:
-            self.fail(exc)
+        except (OSError, EngineError) as exc:
+            self.fail(as_engine_error(exc))
 
     def _admit(self) -> None:
         if receipt := accepted(self.job, self._settings):
@@ -243,20 +243,12 @@ class FileTransfer:
         """The size is known: make room and plan."""
         self._identity = msgspec.structs.replace(self._identity, size=size)
         can_resume = (self._digest or self._identity.has_validator) and not self.is_stream
-        header = self._header(size) if can_resume and size > self._settings.segment_size else None
+        segment_size = self._settings.segment_size
+        header = None
+        if can_resume and size > segment_size:
+            header = header_of(self.job.remote, self._identity, self._digest, segment_size)
         self.open_part.start(header, size, self._settings.allocate)
-        self._make_plan(Grid(size, self._settings.segment_size), {})
-
-    def _header(self, size: int) -> Header:
-        return Header(
-            url=redact(self.job.remote.url),
-            url_hash=url_hash(self.job.remote.url),
-            size=size,
-            segment_size=self._settings.segment_size,
-            digest=str(self._digest) if self._digest else None,
-            etag=self._identity.etag,
-            last_modified=self._identity.last_modified,
-        )
+        self._make_plan(Grid(size, segment_size), {})
 
     def _make_plan(
         self,

@@ -1,27 +1,40 @@
 """A wrong digest: the steps of mending.py, carried out for one file."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError
+from engine.store.part import Part
 from engine.telemetry import Log
 from engine.transfer.finish import Content
+from engine.transfer.job import Job
 from engine.transfer.mending import Step
 from engine.transfer.proof import Proof
-
-if TYPE_CHECKING:
-    from engine.transfer.file_transfer import FileTransfer
 
 _log = Log(__name__)
 
 Again = Callable[[], None]
 
 
+class Mendable(Protocol):
+    """What this needs of a file on its way."""
+
+    job: Job
+
+    @property
+    def open_part(self) -> Part: ...
+    def start_task(self, work: Callable[[], Any], done: Callable[[Any], None]) -> None: ...
+    def refetch(self, indices: list[int]) -> None: ...
+    def restart(self, reason: str) -> None: ...
+    def fail(self, error: EngineError) -> None: ...
+    def notice(self, message: str) -> None: ...
+
+
 class Redress:
     """Finds out who is to blame for a wrong digest, and mends it if that works; one for a file's whole life."""
 
-    def __init__(self, transfer: "FileTransfer") -> None:
+    def __init__(self, transfer: Mendable) -> None:
         self._transfer = transfer
         self._has_streamed_again = False
 
