@@ -450,7 +450,7 @@ def test_the_readme_shows_what_the_demo_prints(jarvis: Callable[..., Any]) -> No
 def _bare(line: str) -> str:
     """Without what differs from run to run: folder, port, digest, numbers, and what only comes when it took long."""
     line = re.sub(r"/\S*/models|[0-9a-f]{16}…|:\d+", "", _WHEN_SLOW.sub("", line.strip()))
-    return _NUMBER.sub("#", line)
+    return " ".join(_NUMBER.sub("#", line).split())
 
 
 @pytest.mark.parametrize("number", range(1))
