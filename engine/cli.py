@@ -20,11 +20,14 @@ _PATIENCE_S = 2.0
 
 def main() -> NoReturn:
     """Run the command of sys.argv and exit with its code (docs/errors.md)."""
+    _open_standard_streams()
     _act_on_signals()
     _tolerate_strange_names()
     code = _run()
-    from engine.console.streams import detach
+    from engine.console.streams import detach, results_were_lost
 
+    if code == 0 and results_were_lost():
+        code = 1
     detach()
     if code == _INTERRUPTED:
         # A thread may be stuck in a name lookup, which nothing can end but the end of the process.
@@ -92,6 +95,22 @@ def _act_on_signals() -> None:
         # What the caller ignores (nohup, a background job of a script) stays ignored.
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, interrupt)
+
+
+def _open_standard_streams() -> None:
+    """What the caller closed (`>&-`) leads nowhere. Otherwise sys.stdout is None, and the next file that is
+    opened, a part or a pipe to a worker, gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            flags = os.O_RDONLY if number == 0 else os.O_WRONLY
+            os.open(os.devnull, flags)  # the lowest free number is this one: those below are open by now
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            mode = "w" if number else "r"
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 - stays open to the end
+            setattr(sys, name, stream)
 
 
 def _tolerate_strange_names() -> None:

@@ -5,6 +5,9 @@ import os
 import sys
 from typing import TextIO
 
+_lost: list[OSError | ValueError] = []
+"""Why results could not be written; a reader that has gone (`| head -1`) had what it wanted, and does not count."""
+
 
 class Lines:
     """Whole lines to one stream, until nobody reads them any more."""
@@ -23,12 +26,18 @@ class Lines:
         except (OSError, ValueError) as exc:
             self.is_broken = True
             if self._stream is sys.stdout and getattr(exc, "errno", None) not in (errno.EPIPE, None):
+                _lost.append(exc)
                 Lines(sys.stderr).say(f"error: Cannot write to stdout: {exc}.")
 
 
 def stdout() -> Lines:
     """For results."""
     return Lines(sys.stdout)
+
+
+def results_were_lost() -> bool:
+    """Whether stdout refused a result, so that the command must not be called done."""
+    return bool(_lost)
 
 
 def stderr() -> Lines:

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.command import Command, Result
-from tests.origin import Origin
+from tests.command import ENTRY, Command, Result
+from tests.origin import Origin, Pattern
 
 HEAVY = ("urllib3", "structlog", "rich", "aiohttp", "msgspec", "psutil", "platformdirs", "ssl", "asyncio")
 PROBE = (
@@ -40,3 +40,37 @@ def test_small_pull_loads_no_luxury(
 def test_nothing_is_said_that_was_not_asked(command: Command) -> None:
     """No warning of a library finds its way to stderr."""
     assert command.run("--version").check(0).stderr == ""
+
+
+def test_closed_standard_streams_lead_nowhere(
+    command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """Where the caller closed stdin, stdout and stderr, a pull through workers works, and no file that it opens
+    takes a standard stream's number: what arrives is exact."""
+    content = Pattern(4 * 1024 * 1024)
+    origin = origin_factory({"model.gguf": content})
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *ENTRY]
+    words = (
+        "pull",
+        origin.url("model.gguf"),
+        "-o",
+        tmp_path / "model.gguf",
+        "-p",
+        2,
+        "--segment-size",
+        "1MiB",
+    )
+    result = command.run(*words, entry=shell).check(0)
+    assert (result.stdout, result.stderr) == ("", "")
+    assert content.first_difference(tmp_path / "model.gguf") is None
+
+
+def test_a_result_that_cannot_be_written_is_a_failure(
+    command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """A full disk behind stdout is said, and is exit 1: whoever reads that file later misses the result."""
+    origin = origin_factory({"model.gguf": b"small"})
+    shell = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *ENTRY]
+    words = ("pull", origin.url("model.gguf"), "-o", tmp_path / "model.gguf")
+    assert "Cannot write to stdout" in command.run(*words, entry=shell).check(1).stderr
+    assert (tmp_path / "model.gguf").read_bytes() == b"small"
