@@ -1,10 +1,9 @@
 """The main job on the real thing: all-MiniLM-L6-v2 and a GGUF made of it, from `jarvis serve` as Hub paths and from
 nginx over TLS as plain URLs, killed and resumed between."""
 
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +104,12 @@ def test_a_gguf_arrives_by_its_quantization_through_a_kill(
 def test_a_plain_url_over_tls_resumes_and_refetches_little(
     command: Command, home: Path, minilm: Path, gguf_file: Path, tls: Certificates, tmp_path: Path, kind: str
 ) -> None:
-    """nginx over TLS: killed and resumed, the file is exact, and by the server's log the second run fetched just what was missing."""
+    """nginx over TLS, killed and resumed: exact, and by the log the second run fetched just what was missing."""
     source = minilm / "model.safetensors" if kind == "safetensors" else gguf_file
     www = tmp_path / "www"
     www.mkdir()
     shutil.copy(source, www / source.name)
-    os.chmod(www / source.name, 0o644)
+    (www / source.name).chmod(0o644)
     target = tmp_path / "out" / source.name
     with Nginx(www, tls) as nginx:
         args = ("pull", nginx.tls_url(source.name), "-o", target, "--cacert", tls.cacert, "-c", LANES)
