@@ -7,7 +7,9 @@ somebody listens to.
 """
 
 import logging
+import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -102,9 +104,32 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({**fields, "logger": record.name, "pid": record.process}, default=str)
 
 
+class _LogFile(logging.FileHandler):
+    """A log whose disk is full ends with one line about it; the pull goes on."""
+
+    _is_broken = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._is_broken:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        problem = sys.exception()
+        if not isinstance(problem, OSError):
+            super().handleError(record)
+            return
+        self._is_broken = True
+        with suppress(OSError, ValueError):
+            print(f"warning: The log {self.baseFilename!r} ends here: {problem.strerror}.", file=sys.stderr)
+
+    def close(self) -> None:
+        with suppress(OSError):  # the last flush, where the disk is full
+            super().close()
+
+
 def log_to_file(path: Path) -> logging.Handler:
     """Write all events of the engine, debug and up, to path as JSON lines; the caller closes the handler."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger("engine")
     root.addHandler(handler)

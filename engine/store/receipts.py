@@ -7,6 +7,7 @@ for the file only while size, inode and modification time are the same; when the
 import hashlib
 import os
 import re
+import threading
 from pathlib import Path
 
 import msgspec
@@ -72,6 +73,15 @@ class Receipts:
         except (OSError, msgspec.DecodeError, RecursionError):
             return None
         return receipt if _makes_sense(receipt) else None
+
+    def prepare(self) -> None:
+        """Make the folder, and raise StoreError where nothing can be written to it: a pull finds out before its
+        first byte, not after its last."""
+        with disk_errors("write receipts into", self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            probe = self._folder / f".{os.getpid()}-{threading.get_ident()}.probe"
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            probe.unlink(missing_ok=True)
 
     def write(self, receipt: Receipt) -> None:
         """Replace the receipt for its path; atomic. A lost receipt costs a hash run, so nothing is synced."""

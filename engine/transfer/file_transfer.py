@@ -208,6 +208,7 @@ class FileTransfer:
 
     def _begin(self) -> None:
         """Continue what an earlier run left, or start."""
+        self.job.receipts.prepare()
         if self._settings.force:
             self.open_part.discard()
         elif self._digest and self._digest.algorithm == "sha256" and self.open_part.adopt(self._digest.hex):

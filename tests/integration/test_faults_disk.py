@@ -185,3 +185,22 @@ def test_a_full_allocation_is_exact(trial: Trial) -> None:
     """--allocate full reserves the room and changes nothing else."""
     trial.pull("--allocate", "full")
     trial.assert_exact()
+
+
+def test_a_store_without_room_for_receipts_is_found_first(trial: Trial, tmp_path: Path) -> None:
+    """Where no receipt can be written nothing is fetched, and nothing gets the final name: not an error after the
+    last byte of a file that is there."""
+    home = tmp_path / "no-folder"
+    home.write_text("kept")
+    result = trial.command.run(*trial.arguments(), env={"JARVIS_HOME": str(home)}).check(7)
+    assert "receipts" in result.stderr
+    assert trial.origin.bytes_sent() == 0
+    assert not trial.target.exists()
+
+
+def test_a_log_on_a_full_disk_ends_with_one_line(trial: Trial) -> None:
+    """The log is lost and that is said once; the pull is not."""
+    result = trial.pull("--log-file", "/dev/full")
+    assert result.stderr.count("ends here: No space left on device") == 1
+    assert "Traceback" not in result.stderr
+    trial.assert_exact()
