@@ -60,7 +60,8 @@ def check_space(folder: Path, needed_bytes: int) -> None:
     free = room.f_bavail * room.f_frsize
     if needed_bytes + _HEADROOM_BYTES > free:
         raise NoSpace(
-            f"Not enough room in {str(folder)!r}: {needed_bytes:,} bytes are needed and {free:,} are free. "
+            f"Not enough room in {str(folder)!r}: {needed_bytes:,} bytes are needed, 1 MiB to spare, and "
+            f"{free:,} are free. "
             "Make room or choose another folder; what is there already is kept.",
             needed_bytes=needed_bytes,
             free_bytes=free,
