@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from engine.errors import UsageError
+
 MIB = 1 << 20
 DEFAULT_SEGMENT = 8 * MIB
 
@@ -41,6 +43,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     progress_interval_s: float = 0.5
     allow_private_redirects: bool = False
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"{name} is {value}, and must be at least {least}"
+            for name, least in _LEAST.items()
+            if (value := getattr(self, name)) is not None and value < least
+        ]
+        if self.proxy is not None and not self.proxy.partition("://")[2]:
+            faults.append("the proxy is not a URL such as http://host:port")
+        if faults:
+            raise UsageError(f"These settings cannot be: {'; '.join(faults)}.")
+
+
+_LEAST: dict[str, float] = {
+    "connections": 1,
+    "processes": 0,
+    "segment_size": 1,
+    "limit_rate": 1,
+    "retries": 0,
+    "retry_delay_s": 0,
+    "stall_timeout_s": 0,
+    "connect_timeout_s": 0,
+    "chunk_size": 1,
+    "progress_interval_s": 0,
+}
 
 
 def home() -> Path:

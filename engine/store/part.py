@@ -19,7 +19,7 @@ from typing import Self
 from engine.errors import StoreError
 from engine.store.disk import check_space, disk_errors, open_regular, sync_folder
 from engine.store.journal import Header, Journal
-from engine.store.part_lock import PartLock, holder_of
+from engine.store.part_lock import PartLock, content_of, holder_of
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -41,13 +41,13 @@ class Part:
         return self.folder / "data"
 
     @classmethod
-    def try_open(cls, folder: Path) -> Self | None:
+    def try_open(cls, folder: Path, content: str = "") -> Self | None:
         """Lock the folder, making it if need be; None while another process holds it. Raises StoreError."""
         for _ in range(_MAX_TRIES):
             with disk_errors("make the folder", folder):
                 _make(folder)
             try:
-                lock = PartLock.try_acquire(folder / "lock")
+                lock = PartLock.try_acquire(folder / "lock", content)
             except StoreError as exc:
                 # The holder before us has just finished and taken the folder away.
                 if isinstance(exc.__cause__, FileNotFoundError):
@@ -59,6 +59,11 @@ class Part:
     @staticmethod
     def holder(folder: Path) -> str:
         return holder_of(folder / "lock")
+
+    @staticmethod
+    def held_for(folder: Path) -> str:
+        """What the holder gave as content; "" where it has not said it yet."""
+        return content_of(folder / "lock")
 
     def resume(self) -> Journal | None:
         """Open what an earlier run left; None where there is nothing that can be trusted."""

@@ -24,15 +24,16 @@ class PartLock:
         self.fd = fd
 
     @classmethod
-    def try_acquire(cls, path: Path) -> Self | None:
-        """The lock, or None while somebody else holds it. Raises StoreError, and Busy where locks do not work."""
+    def try_acquire(cls, path: Path, content: str = "") -> Self | None:
+        """The lock, or None while somebody else holds it; content tells others what it is held for, in one line.
+        Raises StoreError, and Busy where locks do not work."""
         with disk_errors("lock", path):
             while True:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
                 try:
                     is_free = _flock(fd, path)
                     if is_free and _is_still_there(fd, path):
-                        _sign(fd)
+                        _sign(fd, content)
                         return cls(path, fd)
                 except BaseException:
                     os.close(fd)
@@ -71,10 +72,10 @@ def _flock(fd: int, path: Path) -> bool:
     return True
 
 
-def _sign(fd: int) -> None:
+def _sign(fd: int, content: str) -> None:
     try:
         os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n{content}\n".encode(), 0)
     except OSError:
         pass  # a full disk: the name is for messages, the lock is held without it
 
@@ -90,8 +91,18 @@ def _is_still_there(fd: int, path: Path) -> bool:
 
 def holder_of(path: Path) -> str:
     """Who holds the lock, for a message: "process 123 on host", as far as it can be told."""
-    try:
-        pid, _, host = path.read_text(encoding="utf-8", errors="replace").strip().partition(" ")
-    except OSError:
-        return "another process"
+    pid, _, host = _lines(path)[0].partition(" ")
     return f"process {pid} on {host}" if pid.isdigit() else "another process"
+
+
+def content_of(path: Path) -> str:
+    """What the holder said that it holds the lock for; "" where it has not said it yet."""
+    return _lines(path)[1]
+
+
+def _lines(path: Path) -> tuple[str, str]:
+    try:
+        signed, _, content = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    except OSError:
+        return "", ""
+    return signed.strip(), content.strip()

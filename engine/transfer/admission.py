@@ -46,6 +46,18 @@ def target_stat(target: Path) -> os.stat_result | None:
     return found
 
 
+def wanted(remote: RemoteFile) -> str:
+    """What a lock says that it is held for: the address without its secrets, and the digest where one is known."""
+    return f"{url_hash(remote.url):016x} {remote.digest or '-'}"
+
+
+def is_another(theirs: str, remote: RemoteFile) -> bool:
+    """Whether a lock's holder fetches something else than this: neither its address nor its digest."""
+    address, _, digest = theirs.partition(" ")
+    ours = wanted(remote).partition(" ")
+    return bool(theirs) and address != ours[0] and (digest != ours[2] or digest == "-")
+
+
 def hash_file(path: Path, algorithms: tuple[str, ...], chunk_size: int) -> dict[str, str]:
     """Digests of a file, read once, at most chunk_size bytes at a time. Raises StoreError."""
     with disk_errors("read", path), path.open("rb", buffering=0) as file:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from engine.digest import Digest
-from engine.errors import DigestMismatch, EngineError, NetworkError
+from engine.errors import Busy, DigestMismatch, EngineError, NetworkError
 from engine.remote_file import Identity
 from engine.settings import Settings
 from engine.spans import Grid, Span
@@ -30,8 +30,10 @@ from engine.transfer.admission import (
     adopted,
     can_continue,
     hash_target,
+    is_another,
     published_digest,
     target_stat,
+    wanted,
 )
 from engine.transfer.approach import Approach
 from engine.transfer.events import Event, FileDone, Notice, Retry, Waiting
@@ -163,7 +165,7 @@ class FileTransfer:
             self._already_there(receipt)
             return
         target_stat(self.job.target)
-        self.part = Part.try_open(self.job.partial)
+        self.part = Part.try_open(self.job.partial, wanted(self.job.remote))
         if self.part is None:
             self._wait_for_holder()
             return
@@ -180,9 +182,15 @@ class FileTransfer:
             self._begin()
 
     def _wait_for_holder(self) -> None:
+        holder = Part.holder(self.job.partial)
+        if is_another(Part.held_for(self.job.partial), self.job.remote):
+            raise Busy(
+                f"{str(self.job.target)!r} is being written by {holder}, from another address. "
+                "Choose another name, or wait until it has ended.",
+                holder=holder,
+            )
         if self.state == "new":
             self.state = "waiting"
-            holder = Part.holder(self.job.partial)
             self._emit(Waiting(**self._names, holder=holder))
             _log.info("lock.waiting", file=self.job.remote.name, holder=holder)
 

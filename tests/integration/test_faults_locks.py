@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.command import Running
-from tests.integration.trial import LANES, MIB, SEGMENT, Trial, wait_until
+from tests.integration.trial import LANES, MIB, SEGMENT, Trial, one_error, wait_until
 
 SIZE = 4 * MIB
 
@@ -134,3 +134,12 @@ def test_a_lock_file_that_was_left_behind_locks_nothing(trial: Trial) -> None:
     (trial.part / "lock").write_text(f"{os.getpid()} somewhere\n")
     trial.pull()
     trial.assert_exact()
+
+
+def test_another_file_for_the_same_name_is_not_waited_for(trial: Trial) -> None:
+    """Two addresses, one target: whoever came second would replace what the first one is about to finish. Exit 8."""
+    with held_in_the_middle(trial) as first:
+        second = trial.command.run("pull", trial.url + "?another", "-o", trial.target).check(8)
+        assert f"process {first.pid} " in one_error(second, "another address")
+        trial.origin.release()
+        first.wait().check(0)
