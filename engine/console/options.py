@@ -110,8 +110,8 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         processes=faults.parse(_count("--processes", 0, MAX_PROCESSES), given["processes"], None),
         segment_size=faults.parse(_segment, given["segment_size"], DEFAULT_SEGMENT),
         limit_rate=faults.parse(parse_rate, given["limit_rate"], None),
-        retries=given["retries"],
-        stall_timeout_s=given["stall_timeout"],
+        retries=max(given["retries"], 0),  # judged below, with all other faults
+        stall_timeout_s=max(given["stall_timeout"], 0.0),
         hash=None if given["hash"] == "none" else given["hash"],
         allocate=given["allocate"],
         repair=given["repair"],

@@ -1,0 +1,29 @@
+"""Settings that cannot be are refused at the door, all faults in one message."""
+
+import pytest
+
+from engine.errors import UsageError
+from engine.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("retries", -1),
+        ("chunk_size", 0),
+        ("connections", 0),
+        ("limit_rate", 0),
+        ("stall_timeout_s", -0.5),
+        ("proxy", "garbage"),
+    ],
+)
+def test_senseless_setting(name: str, value: object) -> None:
+    """It is named."""
+    with pytest.raises(UsageError, match=name):
+        Settings(**{name: value})  # type: ignore[arg-type]  # that is the point
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Nobody mends one to meet the next."""
+    with pytest.raises(UsageError, match="retries.*chunk_size"):
+        Settings(retries=-1, chunk_size=0)
