@@ -25,5 +25,5 @@ def test_senseless_setting(name: str, value: object) -> None:
 
 def test_all_faults_are_told_at_once() -> None:
     """Nobody mends one to meet the next."""
-    with pytest.raises(UsageError, match="retries.*chunk_size"):
+    with pytest.raises(UsageError, match=r"retries.*chunk_size"):
         Settings(retries=-1, chunk_size=0)
