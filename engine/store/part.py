@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -116,9 +117,12 @@ class Part:
         with disk_errors("sync", self.data):
             os.fdatasync(self.fd)
 
-    def finish(self, target: Path, *, sync: bool = True) -> os.stat_result:
+    def finish(
+        self, target: Path, *, sync: bool = True, witness: Callable[[os.stat_result], None] | None = None
+    ) -> os.stat_result:
         """Sync, rename to target, sync both folders, clean up. All writers must have closed the file before.
-        Returns the final file's stat. Raises StoreError; the part is then still whole, unless it was the last sync."""
+        Returns the final file's stat, and shows it to witness while the lock is still held: whoever waits for that
+        must find the receipt. Raises StoreError; the part is then still whole, unless it was the last sync."""
         with disk_errors("finish", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
@@ -130,7 +134,11 @@ class Part:
                 sync_folder(target.parent)
                 sync_folder(self.folder)
             final = target.lstat()
-        self.remove()
+        try:
+            if witness is not None:
+                witness(final)
+        finally:
+            self.remove()
         return final
 
     def set_aside(self, sha256: str) -> Path:

@@ -1,5 +1,6 @@
 """The last steps of a file whose every byte is written, proven and hashed: compare, sync, rename, receipt."""
 
+import os
 import time
 
 import msgspec
@@ -40,30 +41,36 @@ def agrees(digest: Digest | None, content: Content) -> bool:
 def finish(job: Job, part: Part, identity: Identity, digest: Digest | None, content: Content) -> Finished:
     """Give the part its final name, which it has deserved. Raises StoreError; the part is then still whole."""
     started = time.monotonic()
-    stat = part.finish(job.target)
-    count = -(-content.size // content.segment_size)
-    job.receipts.write(
-        Receipt(
-            path=str(job.target.absolute()),
-            url=redact(job.remote.url),
-            url_hash=url_hash(job.remote.url),
-            revision=job.remote.revision,
-            etag=identity.etag,
-            last_modified=identity.last_modified,
-            size=content.size,
-            inode=stat.st_ino,
-            mtime_ns=stat.st_mtime_ns,
-            sha256=content.digests.get("sha256"),
-            digest=str(digest) if digest and content.digests else None,
-            checks=Checks(
-                algorithm=CHECK, segment_size=content.segment_size, values=hex_values(content.checks, count)
-            ),
-        )
+    part.finish(
+        job.target,
+        witness=lambda stat: job.receipts.write(_receipt(job, stat, identity, digest, content)),
     )
     return Finished(
         verified=how_verified(digest, content.digests.get("sha256")),
         sha256=content.digests.get("sha256"),
         disk_s=time.monotonic() - started,
+    )
+
+
+def _receipt(
+    job: Job, stat: os.stat_result, identity: Identity, digest: Digest | None, content: Content
+) -> Receipt:
+    count = -(-content.size // content.segment_size)
+    return Receipt(
+        path=str(job.target.absolute()),
+        url=redact(job.remote.url),
+        url_hash=url_hash(job.remote.url),
+        revision=job.remote.revision,
+        etag=identity.etag,
+        last_modified=identity.last_modified,
+        size=content.size,
+        inode=stat.st_ino,
+        mtime_ns=stat.st_mtime_ns,
+        sha256=content.digests.get("sha256"),
+        digest=str(digest) if digest and content.digests else None,
+        checks=Checks(
+            algorithm=CHECK, segment_size=content.segment_size, values=hex_values(content.checks, count)
+        ),
     )
 
 
