@@ -95,7 +95,7 @@ def disk(root: Path) -> Finding:
 
 
 def cores() -> Finding:
-    from engine.transfer.fleet import usable_cores
+    from engine.transfer.cores import usable_cores
 
     usable, present = usable_cores(), os.cpu_count() or 1
     limit = "" if usable == present else f" of {present} (affinity and the cgroup's limit count)"

@@ -85,12 +85,16 @@ class Cells:
     @staticmethod
     def shared_fd(lanes: int) -> int:
         """A descriptor of unlinked shared memory for so many lanes; the caller closes it."""
-        if hasattr(os, "memfd_create"):
-            fd = os.memfd_create("jarvis-cells")
-        else:
-            import tempfile
-
-            with tempfile.TemporaryFile() as file:
-                fd = os.dup(file.fileno())
+        fd = memory_fd()
         os.ftruncate(fd, lanes * _SIZE * 8)
         return fd
+
+
+def memory_fd() -> int:
+    """A descriptor of an empty file without a name, in memory where the system has that; the caller closes it."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("jarvis")
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

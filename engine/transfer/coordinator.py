@@ -15,12 +15,14 @@ from engine.errors import EngineError
 from engine.settings import Settings
 from engine.store.disk import check_space
 from engine.telemetry import Log
+from engine.transfer.cores import Load, usable_cores
 from engine.transfer.events import FileDone, Observer
 from engine.transfer.file_transfer import FileTransfer
-from engine.transfer.fleet import Fleet, Slot, usable_cores
-from engine.transfer.health import LaneCount, Verdict
+from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet, Slot
+from engine.transfer.health import Verdict
 from engine.transfer.hosts import Host, Inbox
 from engine.transfer.job import Job
+from engine.transfer.lane_count import LaneCount
 from engine.transfer.limiter import Limiter
 from engine.transfer.messages import (
     Close,
@@ -77,7 +79,8 @@ class Coordinator:
         self._trackers: dict[int, Tracker] = {}
         self._slots: dict[int, Slot] = {}
         self._next_lease = 1
-        self._lane_count = LaneCount(self._fleet.lanes)
+        self._lane_count = LaneCount(settings.connections)
+        self._load = Load()
         self._limiter = Limiter(settings.limit_rate)
         self._watch = Watch(settings.stall_timeout_s)
         self._last_tick = self._last_progress = 0.0
@@ -251,7 +254,7 @@ class Coordinator:
     # Ten times a second
 
     def _tick(self, now: float) -> None:
-        self._lane_count.tick(now)
+        self._count_lanes(now)
         self._limiter.deal(now, self._cells())
         done = sum(transfer.done_bytes for transfer in self._transfers)
         is_limited = self._limiter.rate is not None
@@ -263,6 +266,23 @@ class Coordinator:
             self._last_progress = now
             for transfer in self._active.values():
                 self._report(transfer, now)
+
+    def _count_lanes(self, now: float) -> None:
+        """More lanes where they pay."""
+        self._lane_count.recover(now)
+        if not self._lane_count.is_climbing:
+            return
+        self._load.look(now, self._fleet.workers)
+        before = self._lane_count.now
+        missing = sum(t.missing_segments for t in self._active.values())
+        self._lane_count.climb(
+            now,
+            received_bytes=self._fleet.received_bytes,
+            delivering=self._fleet.delivering,
+            may_grow=missing >= before and self._limiter.rate is None and not self._load.is_bound,
+        )
+        if self._lane_count.now != before:
+            _log.debug("lanes.counted", lanes=self._lane_count.now, before=before)
 
     def _end_unresponsive(self, now: float) -> None:
         """A host that does not acknowledge a revocation is killed; its reader then reports that it is gone."""
@@ -376,9 +396,13 @@ class Coordinator:
         work += sum(t.job.remote.size or 0 for t in self._waiting)
         if transfer.plan is not None and transfer.plan.missing_bytes == 0:
             return
+        if transfer.size is None:
+            # It may be large. A worker asks as soon as this process could, which never loads what a lane needs.
+            work = max(work, PROCESS_FROM_BYTES)
         self._fleet.start(
             processes=not transfer.is_stream and self._fleet.wants_processes(work),
-            may_grow=transfer.size is None,
+            lanes=1 if transfer.size is None else self._lane_count.now,
+            is_tls=transfer.is_tls,
         )
 
     def _open_on(self, transfer: FileTransfer, host: Host) -> None:

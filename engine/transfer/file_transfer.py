@@ -126,9 +126,18 @@ class FileTransfer:
         return self._approach.is_stream
 
     @property
+    def is_tls(self) -> bool:
+        return self.job.remote.url.startswith("https:")
+
+    @property
     def done_bytes(self) -> int:
         """On disk: held and received."""
         return self.plan.written_bytes if self.plan else self._streamed_bytes
+
+    @property
+    def missing_segments(self) -> int:
+        """About how many segments nobody fetches yet."""
+        return self.plan.missing_bytes // self.segment_size if self.plan else 0
 
     @property
     def hashed_bytes(self) -> int:

@@ -1,6 +1,5 @@
 """The lanes that a coordinator has, over all its hosts: starting them, finding an idle one, losing a host."""
 
-import os
 from typing import Any
 
 import msgspec
@@ -9,17 +8,22 @@ from engine.errors import NetworkError
 from engine.settings import MIB, Settings
 from engine.telemetry import Log
 from engine.transfer.cells import Cell
+from engine.transfer.cores import usable_cores
 from engine.transfer.health import Pulse
-from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost, can_start_processes
+from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost
+from engine.transfer.lane_count import CEILING
+from engine.transfer.spawn import can_start_processes
 from engine.transport.auth import Credentials
 
 _log = Log(__name__)
 
-DEFAULT_LANES = 8
 PROCESS_FROM_BYTES = 64 * MIB
 """From here on a worker process pays: starting one costs 0.1 s of another core."""
-_LANES_PER_PROCESS = 4
-_MANY_LANES = 16
+_LANES_PER_PROCESS, _TLS_LANES_PER_PROCESS = 4, 2
+"""Under TLS a lane comes back to Python for each record of 16 KiB; four of them wait for the interpreter's lock."""
+_BLOCKS_BYTES = 32 * MIB
+"""What the blocks of all lanes together may take of memory."""
+_LEAST_MAX_BLOCK = MIB // 4
 _MAX_DEATHS = 20
 
 
@@ -57,22 +61,9 @@ class Sizing(msgspec.Struct, frozen=True):
     processes: int
 
 
-def usable_cores() -> int:
-    """Cores by affinity and by the cgroup's cpu.max (psutil reads neither), at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123 - pathlib adds nothing here
-            quota, period = file.read().split()
-        if quota != "max":
-            cores = min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):
-        pass  # no cgroup v2, or no limit in it
-    return max(cores, 1)
-
-
 def size_fleet(settings: Settings) -> Sizing:
     """Lanes as asked for, spread over min(cores, ceil(lanes / 4)) processes."""
-    lanes = settings.connections or DEFAULT_LANES
+    lanes = settings.connections or CEILING
     if settings.processes is not None:
         return Sizing(max(lanes, settings.processes), settings.processes)
     return Sizing(lanes, min(usable_cores(), -(-lanes // _LANES_PER_PROCESS)))
@@ -86,19 +77,28 @@ class Fleet:
         self._credentials = credentials
         self._inbox = inbox
         self._sizing = size_fleet(settings)
-        self._max_block = MIB if self._sizing.lanes <= _MANY_LANES else MIB // 4
+        self._max_block = max(_LEAST_MAX_BLOCK, min(MIB, _BLOCKS_BYTES // self._sizing.lanes))
         self._deaths = 0
         self.hosts: list[Host] = []
         self.slots: list[Slot] = []
-        self._reserve: list[Host] = []
-        """Started, and not needed yet."""
 
     def __repr__(self) -> str:
         return f"<Fleet {self.hosts} {self.busy_count}/{len(self.slots)} busy>"
 
     @property
-    def lanes(self) -> int:
-        return self._sizing.lanes
+    def workers(self) -> list[int]:
+        """Process numbers."""
+        return [host.pid for host in self.hosts if isinstance(host, ProcessHost)]
+
+    @property
+    def received_bytes(self) -> int:
+        """By all lanes since their start."""
+        return sum(slot.cell.received for slot in self.slots)
+
+    @property
+    def delivering(self) -> int:
+        """Lanes that have got anything at all."""
+        return sum(slot.cell.received > 0 for slot in self.slots)
 
     @property
     def has_processes(self) -> bool:
@@ -114,17 +114,15 @@ class Fleet:
             return False
         return self._settings.processes is not None or nbytes >= PROCESS_FROM_BYTES
 
-    def start(self, *, processes: bool, may_grow: bool = False) -> None:
-        """Start what is missing of worker processes, or the lanes of this process. may_grow: the size of a file is
-        unknown, so one worker starts up beside the first request; if the file turns out small, it just ends."""
-        if processes and not self.has_processes:
-            for index in range(self._sizing.processes):
-                self._add(
-                    self._reserve.pop() if self._reserve else self._new_process(index), self._lanes_each
-                )
-        elif not processes and not self.hosts:
-            if may_grow and self.wants_processes(PROCESS_FROM_BYTES):
-                self._reserve.append(self._new_process(0))
+    def start(self, *, processes: bool, lanes: int, is_tls: bool = False) -> None:
+        """See to it that so many lanes have a host: a few to each worker process, or all in this process."""
+        if processes:
+            each = _TLS_LANES_PER_PROCESS if is_tls else _LANES_PER_PROCESS
+            wanted = self._settings.processes or -(-lanes // each)
+            started = sum(host.is_process for host in self.hosts)
+            for index in range(started, min(wanted, self._sizing.processes)):
+                self._add(self._new_process(index), self._lanes_each)
+        elif not self.hosts:
             self._add(
                 ThreadHost(
                     self._settings,
@@ -149,7 +147,6 @@ class Fleet:
     def lost(self, host: Host) -> list[int]:
         """A host is gone: replace it. Returns the leases that it had."""
         if host not in self.hosts:
-            self._reserve = [spare for spare in self._reserve if spare is not host]
             return []
         self._deaths += 1
         leases = [slot.lease for slot in self.slots if slot.host is host and slot.lease is not None]
@@ -168,9 +165,9 @@ class Fleet:
 
     def kill(self) -> None:
         """End all hosts and wait for them."""
-        for host in [*self.hosts, *self._reserve]:
+        for host in self.hosts:
             host.kill()
-        self.hosts, self.slots, self._reserve = [], [], []
+        self.hosts, self.slots = [], []
 
     @property
     def _lanes_each(self) -> int:

@@ -1,4 +1,4 @@
-"""Which lanes to give up on, and how many to have. Pure: figures in, decisions out."""
+"""Which lanes to give up on, and when to give up altogether. Pure: figures in, decisions out."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -67,29 +67,6 @@ def judge(
         elif lane.age_s >= SLOW_AFTER_S and lane.rate_bytes_s < SLOW_SHARE * typical:
             verdicts.append(Verdict(lane.lease, "slow", lane.age_s))
     return verdicts
-
-
-class LaneCount:
-    """How many lanes an origin gets: what was asked for, fewer while it pushes back."""
-
-    RECOVERY_S = 5.0
-
-    def __init__(self, ceiling: int) -> None:
-        self.ceiling = ceiling
-        self.now = ceiling
-        self._last_change = 0.0
-
-    def pushed_back(self, now: float, active: int) -> None:
-        """429, 503, or connections refused while others work: halve, at most once a second."""
-        if now - self._last_change >= 1.0:
-            self.now = max(1, min(self.now, active) // 2)
-            self._last_change = now
-
-    def tick(self, now: float) -> None:
-        """One lane more after each quiet five seconds."""
-        if self.now < self.ceiling and now - self._last_change >= self.RECOVERY_S:
-            self.now += 1
-            self._last_change = now
 
 
 class Attempts:

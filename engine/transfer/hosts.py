@@ -4,33 +4,20 @@ Both take orders by send() and deliver what their lanes say into the coordinator
 (host, None) means that the host is gone and nothing of it writes any more.
 """
 
-import json
 import os
 import queue
-import subprocess
-import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-import engine
 from engine.settings import Settings
+from engine.transfer import spawn
 from engine.transfer.cells import UNLIMITED, Cells
 from engine.transfer.messages import Down, Hello, Up
-from engine.transfer.pipe import Pipe
 from engine.transport.auth import Credentials
 
 Inbox = queue.SimpleQueue[tuple[Any, Any]]
-
-# The import root is handed over because neither the current folder nor anything that the caller's script
-# added belongs on a worker's path: a download folder may hold a file named ssl.py.
-_BOOT = (
-    "import gc, sys, json; gc.disable(); sys.path[:] = json.loads(sys.argv[3]); "
-    "from engine.transfer.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
-)
 
 
 class Host(Protocol):
@@ -93,29 +80,17 @@ class ProcessHost:
         first_turn: int,
         max_block: int,
     ) -> None:
+        self._is_gone = False
+        self._worker = spawn.take()
+        self._process, self._pipe = self._worker.process, self._worker.pipe
+        self._encode = msgspec.msgpack.Encoder().encode
         cells_fd = Cells.shared_fd(lanes)
-        self._pipe, theirs = Pipe.pair()
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the host
         try:
             self.cells = Cells(lanes, cells_fd)
             _unlimit(self.cells)
-            self._process = subprocess.Popen(
-                [*_interpreter(), _BOOT, str(theirs.fileno()), str(cells_fd), json.dumps(_import_path())],
-                pass_fds=(theirs.fileno(), cells_fd),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._stderr,
-            )
-        except BaseException:
-            self._pipe.close()
-            self._stderr.close()
-            raise
+            self.send(Hello(settings, credentials, lanes, first_turn, max_block, os.getpid()), (cells_fd,))
         finally:
-            theirs.close()
             os.close(cells_fd)
-        hello = Hello(settings, credentials, lanes, first_turn, max_block, os.getpid())
-        self._encode = msgspec.msgpack.Encoder().encode
-        self.send(hello)
         self._reader = threading.Thread(target=self._read, args=(inbox,), name="host-reader", daemon=True)
         self._reader.start()
 
@@ -133,18 +108,20 @@ class ProcessHost:
             pass  # gone; its reader tells the coordinator
 
     def kill(self) -> None:
+        if self._is_gone:
+            return
+        self._is_gone = True
         self._process.kill()
         self._process.wait()
         self._reader.join()
-        self._pipe.close()
-        self._stderr.close()
+        self._worker.end()
 
     def last_words(self) -> str:
         """The end of what the worker wrote to stderr, for the log."""
-        if self._stderr.closed:
+        if self._is_gone:
             return ""
-        self._stderr.seek(max(0, self._stderr.seek(0, os.SEEK_END) - 2000))
-        return self._stderr.read().decode(errors="replace").strip()
+        size = os.fstat(self._worker.stderr_fd).st_size
+        return os.pread(self._worker.stderr_fd, 2000, max(0, size - 2000)).decode(errors="replace").strip()
 
     def _read(self, inbox: Inbox) -> None:
         decoder = msgspec.msgpack.Decoder(Up)
@@ -156,24 +133,6 @@ class ProcessHost:
             self._process.kill()
             self._process.wait()
             inbox.put((self, None))
-
-
-def can_start_processes() -> bool:
-    """Whether a worker can be started from here: not in a frozen program, which has no interpreter to call."""
-    return bool(sys.executable) and not getattr(sys, "frozen", False)
-
-
-def _interpreter() -> list[str]:
-    # -S: the path is handed over, so `site` has nothing to do. -P: nothing unsafe is put before it.
-    return [sys.executable, "-P", "-S", "-c"]
-
-
-def _import_path() -> list[str]:
-    """The engine's own root first, then the caller's absolute entries but the current and script folders."""
-    root = str(Path(engine.__file__).parent.parent)
-    script = str(Path(sys.argv[0]).absolute().parent) if sys.argv and sys.argv[0] else ""
-    unsafe = {"", str(Path.cwd()), script}
-    return [root, *(p for p in sys.path if p not in unsafe and Path(p).is_absolute())]
 
 
 def _unlimit(cells: Cells) -> None:

@@ -20,7 +20,8 @@ class Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Hello(Message, frozen=True, array_like=True, tag="hello"):
-    """The first message to a worker process. It comes through the pipe because of the credentials."""
+    """The first message to a worker process, with the descriptor of its cells. It comes through the pipe because of
+    the credentials."""
 
     settings: Settings
     credentials: Credentials

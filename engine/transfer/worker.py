@@ -1,6 +1,6 @@
 """A worker process: lanes at the other end of a pipe.
 
-Started by sys.executable on this module (see hosts.py), never by multiprocessing's spawn, which would run the
+Started by sys.executable on this module (see spawn.py), never by multiprocessing's spawn, which would run the
 caller's script again. It logs nothing and decides nothing. It dies with its parent: the end of the pipe, or
 another parent than it was born with, ends the process at once, whatever its lanes are doing.
 """
@@ -20,13 +20,13 @@ from engine.transfer.pipe import Pipe
 _ORPHAN_CHECK_S = 0.5
 
 
-def main(pipe_fd: int, cells_fd: int) -> None:
+def main(pipe_fd: int) -> None:
     """Serve orders until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the coordinator decides
-    gc.freeze()  # what the imports made stays; hosts.py starts us with the collector off
+    gc.freeze()  # what the imports made stays; spawn.py starts us with the collector off
     gc.enable()
     try:
-        _serve(Pipe.from_fd(pipe_fd), cells_fd)
+        _serve(Pipe.from_fd(pipe_fd))
     except (EOFError, OSError):
         pass
     finally:
@@ -34,8 +34,9 @@ def main(pipe_fd: int, cells_fd: int) -> None:
         os._exit(0)  # lanes may sit in a receive for ever; nothing here needs an orderly end
 
 
-def _serve(pipe: Pipe, cells_fd: int) -> None:
-    hello = msgspec.msgpack.decode(pipe.receive()[0], type=Hello)
+def _serve(pipe: Pipe) -> None:
+    greeting, (cells_fd,) = pipe.receive()
+    hello = msgspec.msgpack.decode(greeting, type=Hello)
     cells = Cells(hello.lanes, cells_fd)
     os.close(cells_fd)
     encode = msgspec.msgpack.Encoder().encode

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.transfer.health import Attempts, LaneCount, LaneView, Pulse, Verdict, judge
+from engine.transfer.health import Attempts, LaneView, Pulse, Verdict, judge
 
 MB = 1e6
 
@@ -90,33 +90,6 @@ def test_pulse_of_one_moment():
     pulse = Pulse(5.0, 0)
     pulse.sample(5.0, 100)
     assert pulse.rate_bytes_s == 0.0
-
-
-def test_lane_count_halves_and_recovers():
-    """Halved at most once a second, never below one; one more after each five quiet seconds, up to the ceiling."""
-    count = LaneCount(8)
-    count.pushed_back(100.0, 8)
-    count.pushed_back(100.5, 8)
-    assert count.now == 4
-    count.pushed_back(101.0, 8)
-    assert count.now == 2
-    for moment in (102.0, 103.0, 104.0):
-        count.pushed_back(moment, 8)
-    assert count.now == 1
-    now = 104.0
-    for expected in (2, 3, 4, 5, 6, 7, 8, 8):
-        count.tick(now + 4.9)
-        assert count.now == max(expected - 1, 1) or expected == 8
-        now += 5.0
-        count.tick(now)
-        assert count.now == expected
-
-
-def test_lane_count_halves_what_is_at_work():
-    """Where fewer lanes work than may, they are what is halved."""
-    count = LaneCount(32)
-    count.pushed_back(10.0, 4)
-    assert count.now == 2
 
 
 def test_attempts_of_one_round_count_once():

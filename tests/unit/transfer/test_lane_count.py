@@ -1,0 +1,127 @@
+"""engine.transfer.lane_count: the climb, on links that are made up of a rate by number of lanes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from engine.transfer.lane_count import CEILING, FIRST, LaneCount
+
+MB = 1_000_000
+TICK_S = 0.1
+
+
+class Link:
+    """A link that gives rate(lanes) bytes a second; a new lane delivers start_s after it was called for."""
+
+    def __init__(self, rate: Callable[[int], float], start_s: float = 0.2) -> None:
+        self.count = LaneCount()
+        self.now = 0.0
+        self.levels = [self.count.now]
+        self._rate, self._start_s = rate, start_s
+        self._received = 0.0
+        self._delivering, self._called_at = 0, 0.0
+
+    def run(self, seconds: float, *, may_grow: bool = True) -> int:
+        """The number of lanes after so long."""
+        for _ in range(round(seconds / TICK_S)):
+            self.now += TICK_S
+            if self.now - self._called_at >= self._start_s:
+                self._delivering = max(self._delivering, self.count.now)
+            self._received += self._rate(min(self._delivering, self.count.now)) * TICK_S
+            self.count.climb(
+                self.now,
+                received_bytes=int(self._received),
+                delivering=self._delivering,
+                may_grow=may_grow,
+            )
+            if self.count.now != self.levels[-1]:
+                self.levels.append(self.count.now)
+                self._called_at = self.now
+        return self.count.now
+
+
+def test_connections_that_are_capped_one_by_one_get_the_ceiling():
+    """Each doubling brings twice as much, so all lanes are at work within a few seconds."""
+    link = Link(lambda lanes: lanes * 40 * MB)
+    assert link.run(4.0) == CEILING
+    assert link.levels == [4, 8, 16, 32]
+
+
+def test_a_link_that_is_full_is_not_crowded():
+    """The first doubling brings nothing and is taken back; after that nothing flaps."""
+    link = Link(lambda lanes: 100 * MB if lanes else 0)
+    link.run(2.0)
+    assert link.levels == [4, 8, 4]
+    link.run(60.0)
+    assert link.levels == [4, 8, 4]
+
+
+def test_a_link_that_fills_on_the_way_keeps_the_level_that_filled_it():
+    """Ten lanes' worth: eight are kept, since sixteen bring only a quarter more than eight; then 32 bring nothing."""
+    link = Link(lambda lanes: min(lanes, 10) * 10 * MB)
+    assert link.run(10.0) == 16
+    assert link.levels == [4, 8, 16, 32, 16]
+
+
+def test_a_link_that_collapses_under_many_lanes_goes_back():
+    """More lanes that bring less are given up."""
+    link = Link(lambda lanes: lanes * 10 * MB if lanes <= 16 else 20 * MB)
+    assert link.run(10.0) == 16
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.3, 1.5])
+def test_connecting_is_not_held_against_a_level(start_s):
+    """A level is judged when all its lanes have delivered, however long that takes."""
+    link = Link(lambda lanes: lanes * 10 * MB, start_s)
+    assert link.run(30.0) == CEILING
+    assert link.levels == [4, 8, 16, 32]
+
+
+def test_what_is_held_up_on_this_side_does_not_grow():
+    """A busy processor, a rate limit, too little work: more lanes cannot help. It may change."""
+    link = Link(lambda lanes: lanes * 10 * MB)
+    assert link.run(10.0, may_grow=False) == FIRST
+    assert link.run(10.0) == CEILING
+
+
+def test_a_number_that_was_asked_for_is_taken_at_once():
+    """And neither more nor fewer."""
+    count = LaneCount(12)
+    assert (count.now, count.is_climbing) == (12, False)
+    for tick in range(100):
+        count.climb(tick / 10, received_bytes=tick * MB, delivering=12, may_grow=True)
+    assert count.now == 12
+
+
+def test_pushback_ends_the_climb_and_recovers_slowly():
+    """Halved at most once a second, never below one; one more after each five quiet seconds, up to what it was."""
+    count = LaneCount(8)
+    count.pushed_back(100.0, 8)
+    count.pushed_back(100.5, 8)
+    assert count.now == 4
+    for moment in (101.0, 102.0, 103.0, 104.0):
+        count.pushed_back(moment, 8)
+    assert count.now == 1
+    for quiet, expected in enumerate((2, 3, 4, 5, 6, 7, 8, 8), start=1):
+        count.recover(104.0 + 5 * quiet - 0.1)
+        assert count.now == expected - 1 or expected == 8
+        count.recover(104.0 + 5 * quiet)
+        assert count.now == expected
+
+
+def test_pushback_while_climbing_returns_to_the_last_level_that_was_good():
+    """The level that a server refused is not tried again."""
+    link = Link(lambda lanes: lanes * 10 * MB)
+    link.run(1.0)
+    assert link.count.now == 8
+    link.count.pushed_back(link.now + 2.0, 8)
+    assert (link.count.now, link.count.is_climbing) == (4, False)
+    link.count.recover(link.now + 100.0)
+    assert link.count.now == 4
+
+
+def test_pushback_halves_what_is_at_work():
+    """Where fewer lanes work than may, they are what is halved."""
+    count = LaneCount(32)
+    count.pushed_back(10.0, 4)
+    assert count.now == 2
