@@ -1,7 +1,8 @@
 """Finds threads and processes that a test has left behind.
 
 Processes are found as children, and by a mark in their environment, which a worker keeps whose
-parent has been killed and which so is nobody's child of ours any more.
+parent has been killed and which so is nobody's child of ours any more. Both cost milliseconds, so they are asked
+for only when the machine has processes that it did not have before.
 """
 
 import os
@@ -24,7 +25,7 @@ class Watch:
         self.mark = uuid.uuid4().hex
         """To be put into the environment as JARVIS_TEST_MARK."""
         self._threads = set(threading.enumerate())
-        self._processes = set(_children())
+        self._pids = set(psutil.pids())
 
     def wait_gone(self, timeout_s: float) -> list[str]:
         """Give what is ending so long to end; then descriptions of what is left."""
@@ -47,8 +48,10 @@ class Watch:
         ]
 
     def _left_processes(self) -> list[psutil.Process]:
-        found = {process for process in _children() if process not in self._processes}
-        found.update(_marked(self.mark))
+        new = set(psutil.pids()) - self._pids
+        if not new:
+            return []
+        found = {process for process in _children() if process.pid in new} | _marked(self.mark, new)
         return [process for process in found if not _is_ended(process)]
 
 
@@ -56,21 +59,19 @@ def _children() -> list[psutil.Process]:
     return psutil.Process().children(recursive=True)
 
 
-def _marked(mark: str) -> list[psutil.Process]:
+def _marked(mark: str, pids: set[int]) -> set[psutil.Process]:
     entry = f"JARVIS_TEST_MARK={mark}".encode()
-    environments = Path("/proc").glob("[0-9]*/environ")
-    pids = [int(path.parent.name) for path in environments if entry in _content(path)]
-    found = [_process(pid) for pid in pids if pid != os.getpid()]
-    return [process for process in found if process is not None]
+    marked = [pid for pid in pids if pid != os.getpid() and entry in _environment(pid)]
+    return {process for process in map(_process, marked) if process is not None}
 
 
 def _process(pid: int) -> psutil.Process | None:
     return _quietly(lambda: psutil.Process(pid))
 
 
-def _content(path: Path) -> bytes:
+def _environment(pid: int) -> bytes:
     try:
-        return path.read_bytes()
+        return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return b""
 
