@@ -218,13 +218,18 @@ def test_a_content_length_that_makes_no_sense_yields_no_wrong_file(
     trial.assert_failed(result)
 
 
-def test_an_invalid_content_length_with_a_cut_is_never_a_file(try_file: Callable[..., Trial]) -> None:
+@pytest.mark.parametrize("after_bytes", [0, MIB])
+def test_an_invalid_content_length_with_a_cut_is_never_a_file(
+    try_file: Callable[..., Trial], after_bytes: int
+) -> None:
     """A stream whose length cannot be read and that ends early is not taken for complete."""
     trial = try_file(ranges=False)
     trial.origin.fault("header", name="Content-Length", value="-5")
-    trial.origin.fault("cut", after_bytes=MIB)
+    trial.origin.fault("cut", after_bytes=after_bytes)
     trial.assert_failed(trial.pull("--retries", 0, code=5))
-    assert trial.origin.fired("header") == trial.origin.fired("cut") >= 1
+    assert trial.origin.fired("header") >= 1
+    if after_bytes == 0:  # later the command, which reads the headers and leaves, may be the first to go
+        assert trial.origin.fired("cut") == trial.origin.fired("header")
 
 
 def test_a_gzip_bomb_is_not_unpacked(try_file: Callable[..., Trial]) -> None:
