@@ -10,9 +10,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from tests.certificates import Certificates
@@ -133,6 +134,17 @@ class Nginx:
             time.sleep(0.01)
         assert len(log) >= count, f"{len(log)} requests in nginx's log, {count} were expected"
         return log
+
+    def wait_idle(self, timeout_s: float = 5.0) -> None:
+        """Until no connection is open, and so all requests are in the log: a client that was killed has some to come."""
+        until = time.monotonic() + timeout_s
+        while open_ones := self._connections():
+            assert time.monotonic() < until, f"{len(open_ones)} connections to nginx are still open"
+            time.sleep(0.01)
+
+    def _connections(self) -> list[Any]:
+        found = [c for p in psutil.Process(self.pid).children() for c in p.net_connections("tcp")]
+        return [c for c in found if c.status != psutil.CONN_LISTEN]
 
     def clear_log(self) -> None:
         """Forget the requests so far."""

@@ -114,9 +114,11 @@ def test_a_plain_url_over_tls_resumes_and_refetches_little(
     with Nginx(www, tls) as nginx:
         args = ("pull", nginx.tls_url(source.name), "-o", target, "--cacert", tls.cacert, "-c", LANES)
         start_and_kill(command, *args, env={})
+        nginx.wait_idle()
         nginx.clear_log()
         (event,) = resume(command, *args, env={})
-        sent = sum(served.sent for served in nginx.wait_log(1))
+        nginx.wait_idle()
+        sent = sum(served.sent for served in nginx.log())
     assert event["verified"] == "computed"
     assert event["held_bytes"] >= 20 * SEGMENT
     assert same(target, source)
