@@ -1,8 +1,10 @@
-"""What every test can ask for, and two rules for all: nothing is left running; in CI nothing is skipped."""
+"""What every test can ask for, and three rules for all: nothing is left running; in CI nothing is skipped; a test
+that is marked `alone` runs while no other one does."""
 
+import fcntl
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,42 @@ _NOT_INHERITED = ("HF_", "HUGGING", "JARVIS_", "OLLAMA_", "SSL_CERT_", "REQUESTS
 _KEPT = ("HF_HUB_DISABLE_TELEMETRY", "JARVIS_TEST_MARK")
 
 
+@pytest.fixture(scope="session")
+def shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all processes of a run under pytest-xdist; without it just a folder of the session."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if hasattr(request.config, "workerinput") else base
+
+
+@contextmanager
+def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a lock over all processes of a run (flock(2): it goes with the process, however that ends)."""
+    with path.open("a") as file:
+        fcntl.flock(file, how)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def machine(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[None]:
+    """Tests beside each other, but for those marked `alone`. All queue at the door, so that one of those is not
+    passed by for ever."""
+    alone = request.node.get_closest_marker("alone") is not None
+    with ExitStack() as stack:
+        with locked(shared_folder / "door.lock"):
+            stack.enter_context(
+                locked(shared_folder / "machine.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            )
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that run alone come last: it is waited once for the others to end."""
+    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_running(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, machine: None, monkeypatch: pytest.MonkeyPatch
 ) -> Generator[None, None, None]:
     """Fail a test that leaves a thread or a process behind; those of wider fixtures do not count."""
     watch = Watch()

@@ -1,5 +1,6 @@
 """Interpreters that have a foreign client installed."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,10 +18,12 @@ def python_with(cache: Path, *requirements: str) -> Path:
     home = cache / "-".join([tag, *(text.replace("==", "-") for text in requirements)])
     python = home / "bin" / "python"
     done = home / "installed"
-    if not done.exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", *requirements], check=True)
-        done.touch()
+    with (cache / f"{home.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several processes of one run want it at once
+        if not done.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
+            subprocess.run([str(python), "-m", "pip", "install", "-q", *requirements], check=True)
+            done.touch()
     return python
 
 

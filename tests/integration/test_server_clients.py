@@ -37,10 +37,9 @@ FILES = {
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where environments of foreign clients are kept: JARVIS_TEST_CACHE, else for this session."""
-    given = os.environ.get("JARVIS_TEST_CACHE")
-    return Path(given) if given else tmp_path_factory.mktemp("clients")
+def cache(shared_folder: Path) -> Path:
+    """Where environments of foreign clients are kept: JARVIS_TEST_CACHE, else for this run."""
+    return Path(os.environ.get("JARVIS_TEST_CACHE") or shared_folder)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., str]
+NO_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # a second for each start
 
 
 @pytest.fixture
@@ -23,7 +24,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         done = subprocess.run(
             [sys.executable, *words, "test_it.py"],
             cwd=tmp_path,
-            env={**{k: v for k, v in os.environ.items() if k != "CI"}, "PYTHONPATH": str(ROOT), **env},
+            env={
+                **{k: v for k, v in os.environ.items() if k != "CI"},
+                **NO_PLUGINS,
+                "PYTHONPATH": str(ROOT),
+                **env,
+            },
             capture_output=True,
             text=True,
             timeout=60,
@@ -103,7 +109,35 @@ def test_after(server): pass
 def test_works_beside_hypothesis(run: Run) -> None:
     """Hypothesis does not take the rule for a fixture that each example would need anew."""
     text = "from hypothesis import given, strategies as st\n@given(st.integers())\ndef test_it(n): pass\n"
-    assert "1 passed" in run(text)
+    assert "1 passed" in run(text, PYTEST_DISABLE_PLUGIN_AUTOLOAD="")
+
+
+def test_one_that_wants_to_be_alone_is_alone(run: Run, tmp_path: Path) -> None:
+    """Of two processes of a run, none does anything while the other one is in a test marked `alone`; those come last."""
+    said = run(
+        """
+import pathlib, time, pytest
+now = pathlib.Path("now")
+now.mkdir(exist_ok=True)
+def busy(n):
+    mine = now / str(n)
+    mine.touch()
+    time.sleep(0.05)
+    seen = len(list(now.iterdir()))
+    mine.unlink()
+    return seen
+@pytest.mark.alone
+@pytest.mark.parametrize("n", range(4))
+def test_alone(n): assert busy(n) == 1
+@pytest.mark.parametrize("n", range(10, 20))
+def test_beside(n): pathlib.Path(f"most-{busy(n)}").touch()
+""",
+        PYTEST_ADDOPTS="-p xdist -n 2 -v",
+    )
+    assert "14 passed" in said
+    assert (tmp_path / "most-2").exists()
+    order = [line for line in said.splitlines() if "PASSED" in line and line.startswith("[gw")]
+    assert [("alone" in line) for line in order] == [False] * 10 + [True] * 4
 
 
 def test_home_is_empty_and_the_environment_clean(
