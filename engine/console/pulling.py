@@ -1,5 +1,6 @@
 """`jarvis pull`: options in, files and an exit code out."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,5 @@ def _summary(options: PullOptions, reporter: Reporter, jobs: Sequence[Job]) -> s
 
 def _cpu_seconds() -> float:
     """Of this process and its workers, which have ended by now."""
-    import psutil  # type: ignore[import-untyped]  # it ships no types
-
-    times = psutil.Process().cpu_times()
-    return float(
-        times.user + times.system + getattr(times, "children_user", 0) + getattr(times, "children_system", 0)
-    )
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
