@@ -85,7 +85,8 @@ def origin_factory() -> Iterator[Callable[..., Origin]]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty JARVIS_HOME (and HOME), in an environment without proxies, tokens and certificates."""
+    """An empty JARVIS_HOME (and HOME), in an environment without proxies, tokens, certificates and a terminal's size
+    (readline writes one into it, which processes of pytest-xdist then inherit)."""
     for name in list(os.environ):
         foreign = name.startswith(_NOT_INHERITED) or name.lower().endswith("_proxy")
         if foreign and name not in _KEPT:
@@ -93,7 +94,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     user = tmp_path / "user"
     user.mkdir()
     monkeypatch.setenv("HOME", str(user))
-    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "NO_COLOR", "FORCE_COLOR"):
+    for name in (
+        "XDG_CACHE_HOME",
+        "XDG_DATA_HOME",
+        "XDG_CONFIG_HOME",
+        "NO_COLOR",
+        "FORCE_COLOR",
+        "COLUMNS",
+        "LINES",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("JARVIS_HOME", str(tmp_path / "home"))
     return tmp_path / "home"

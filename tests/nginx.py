@@ -136,7 +136,7 @@ class Nginx:
         return log
 
     def wait_idle(self, timeout_s: float = 5.0) -> None:
-        """Until no connection is open, and so all requests are in the log: a client that was killed has some to come."""
+        """Until no connection is open, so that all requests are in the log: a killed client has some to come."""
         until = time.monotonic() + timeout_s
         while open_ones := self._connections():
             assert time.monotonic() < until, f"{len(open_ones)} connections to nginx are still open"

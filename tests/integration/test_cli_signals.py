@@ -14,7 +14,7 @@ from tests.command import ENTRY, Running
 from tests.origin import Origin
 from tests.origin.content import Pattern
 
-SIZE = 100_000_000
+SIZE = 40_000_000
 Spawn = Callable[..., Running]
 
 
@@ -36,6 +36,7 @@ def wait_share(running: Running, share: float) -> None:
     running.wait_output(has_it, f"{share:.0%} of the file")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("processes", ["0", "2"])
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "terminal"])
 def test_interrupted_pull_ends_at_once_and_resumes(
@@ -50,7 +51,7 @@ def test_interrupted_pull_ends_at_once_and_resumes(
         "-p",
         processes,
         "--segment-size",
-        "1MiB",
+        "256KiB",
         "--json",
     ]
     running = spawn(*words, "--limit-rate", "25MB/s")
@@ -74,6 +75,7 @@ def test_interrupted_pull_ends_at_once_and_resumes(
     assert content.first_difference(tmp_path / "m") is None
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_path: Path, number: int) -> None:
     """A server that does not answer cannot hold the command back; nothing is kept, and that is said."""
@@ -87,6 +89,7 @@ def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_pat
     assert "nothing is kept" in result.stderr and "Traceback" not in result.stderr
 
 
+@pytest.mark.alone
 def test_interrupted_while_a_source_is_asked(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
     """The same while a registry is asked for the list of files."""
     fault = origin.fault("hang_before_headers")
@@ -98,6 +101,7 @@ def test_interrupted_while_a_source_is_asked(spawn: Spawn, origin: Origin, tmp_p
     assert time.monotonic() - started < 1.0
 
 
+@pytest.mark.alone
 def test_stuck_name_lookup_does_not_hold_it_back(spawn: Spawn, tmp_path: Path) -> None:
     """A name lookup blocks in C, where no signal reaches it; the command ends all the same."""
     boot = (
@@ -128,7 +132,7 @@ def test_second_signal_does_not_disturb_the_first(
         "-p",
         "2",
         "--segment-size",
-        "1MiB",
+        "256KiB",
         "--json",
     ]
     running = spawn(*words, "--limit-rate", "25MB/s")
@@ -166,7 +170,7 @@ def test_force_is_told_how_to_go_on(spawn: Spawn, origin: Origin, tmp_path: Path
         "--limit-rate",
         "25MB/s",
         "--segment-size",
-        "1MiB",
+        "256KiB",
     )
     wait_share(running, 0.3)
     running.send()

@@ -45,6 +45,7 @@ def wait_gone(processes: list[psutil.Process], timeout_s: float = 1.0) -> None:
     assert alive == [], f"left running: {alive}"
 
 
+@pytest.mark.alone
 def test_a_killed_command_leaves_no_process_and_loses_little(paced: Trial) -> None:
     """SIGKILL at half: workers end by themselves within a second; the next run fetches what is missing and at most a
     segment per lane again, and starts to do so at once."""
@@ -71,6 +72,7 @@ def test_a_killed_command_leaves_no_process_and_loses_little(paced: Trial) -> No
     paced.assert_exact()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_in_order_within_a_second(paced: Trial, number: signal.Signals) -> None:
     """Exit 130, what is kept and how to go on; what was received is used."""
@@ -107,6 +109,7 @@ def test_ctrl_c_on_a_terminal_reaches_everybody_and_is_one_message(paced: Trial)
     paced.finish(lanes=1)
 
 
+@pytest.mark.alone
 def test_a_signal_before_the_first_byte_ends_too(trial: Trial) -> None:
     """A server that does not answer keeps nobody from leaving; nothing is left behind."""
     trial.origin.fault("hang_before_headers")
@@ -121,6 +124,7 @@ def test_a_signal_before_the_first_byte_ends_too(trial: Trial) -> None:
     assert not trial.part.exists()
 
 
+@pytest.mark.alone
 def test_a_signal_during_a_stall_ends_too(trial: Trial) -> None:
     """Lanes that sit in a receive hold nobody up."""
     trial.origin.fault("stall", when=lambda r: r.range is not None and r.range[0] >= MIB, after_bytes=10)

@@ -113,7 +113,7 @@ def test_works_beside_hypothesis(run: Run) -> None:
 
 
 def test_one_that_wants_to_be_alone_is_alone(run: Run, tmp_path: Path) -> None:
-    """Of two processes of a run, none does anything while the other one is in a test marked `alone`; those come last."""
+    """While one process of a run is in a test marked `alone`, the other one waits; those come last."""
     said = run(
         """
 import pathlib, time, pytest

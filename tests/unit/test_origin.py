@@ -240,6 +240,7 @@ def test_stall_keeps_the_connection_open_and_can_be_released(origin_factory: Mak
         assert sock.recv(6, socket.MSG_WAITALL) == b"456789"
 
 
+@pytest.mark.alone
 def test_close_ends_stalled_connections_at_once(tls: Certificates) -> None:
     """Leaving the origin ends every connection and thread, stalled, hanging or blocked in sending."""
     before = threading.active_count()
@@ -263,6 +264,7 @@ def test_close_ends_stalled_connections_at_once(tls: Certificates) -> None:
             assert client.wait(10) != 0
 
 
+@pytest.mark.alone
 def test_slow_drips(origin_factory: Make, curl) -> None:
     """slow: so many bytes a second, from after_bytes on."""
     origin = origin_factory({"model.gguf": MODEL})

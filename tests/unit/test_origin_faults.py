@@ -348,6 +348,7 @@ def test_framings(origin_factory: Make, curl: Fetch, tls: Certificates, secure: 
     assert not {"etag", "last-modified"} & set(got["bare"].headers)
 
 
+@pytest.mark.alone
 def test_pace(origin_factory: Make, curl: Fetch) -> None:
     """pace: so many bytes a second on each connection."""
     origin = origin_factory({"m": File(MODEL, pace=200_000)})

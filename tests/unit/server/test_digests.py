@@ -116,6 +116,7 @@ def test_small_files_do_not_wait_for_large_ones(root: Path, digests: Digests) ->
     assert not any(future.done() for future in slow)
 
 
+@pytest.mark.alone
 def test_close_gives_up_large_files_within_a_moment(root: Path) -> None:
     """Ending the server does not wait for gigabytes, and leaves no thread."""
     with (root / "acme/tiny/huge.gguf").open("wb") as file:
