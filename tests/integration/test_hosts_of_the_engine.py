@@ -213,7 +213,7 @@ def test_workers_write_everything_and_the_command_nothing(
     try_file: Callable[..., Trial], options: tuple[object, ...]
 ) -> None:
     """From 64 MiB on, segments go from the socket to the disk in worker processes: with -p 2 in both of them."""
-    trial = try_file(SIZE)
+    trial = try_file(SIZE, pace=8 * MIB)  # a file that is there before the second worker is up tells nothing
     trial.origin.fault("stall", offset=SIZE - 4096, times=1)
     running = trial.spawn("-c", 8, "--segment-size", "1MiB", *options)
     trial.origin.wait_fired("stall", timeout_s=30)
