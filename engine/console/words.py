@@ -45,7 +45,7 @@ def _retry(event: Retry, *, verbose: bool) -> str:
     count = f" (attempt {event.attempt} of {event.attempts})" if event.attempt and event.attempts else ""
     if not verbose:
         return f"{event.file}: {kind}, {again}{count}"
-    where = f" at byte {event.offset:,}" if event.offset is not None else ""
+    where = f" at byte {event.offset:,}" if event.offset else ""
     at = f" [{event.url}]" if event.url and event.url not in event.cause else ""
     return f"{event.file}: {event.cause.rstrip('.')}{where}{at}; {again}{count}"
 

@@ -482,7 +482,7 @@ class FileTransfer:
             self.fail(exc)
             return
         self.resume_at = max(self.resume_at, now + wait)
-        self._tell_retry(failure, wait, counts=counts)
+        self._tell_retry(failure, wait, held.lease, counts=counts)
         self._go_on(failure)
 
     def _go_on(self, failure: Failure) -> None:
@@ -493,7 +493,7 @@ class FileTransfer:
         else:
             self._advance()
 
-    def _tell_retry(self, failure: Failure, wait: float, *, counts: bool) -> None:
+    def _tell_retry(self, failure: Failure, wait: float, lease: Lease, *, counts: bool) -> None:
         self.tally.retries += 1
         retry = Retry(
             **self._names,
@@ -501,6 +501,7 @@ class FileTransfer:
             cause=failure.message,
             kind=failure.kind,
             status=failure.status,
+            offset=self._reached(lease),
             wait_s=wait,
             attempt=self._attempts.count if counts else 0,
             attempts=self._attempts.allowed,
@@ -514,6 +515,11 @@ class FileTransfer:
             attempt=retry.attempt,
         )
         self._emit(retry)
+
+    def _reached(self, lease: Lease) -> int:
+        """The first byte of a lease that is not on disk."""
+        start = lease.span.start if lease.span else 0
+        return self.plan.written_until(start) if self.plan else self._streamed_bytes
 
     def restart(self, reason: str) -> None:
         """Start at zero as soon as no lane writes any more; the coordinator revokes the leases."""
