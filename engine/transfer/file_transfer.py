@@ -160,6 +160,11 @@ class FileTransfer:
     def _streamed_bytes(self) -> int:
         return len(self._checks) * self.segment_size + sum(len(piece) for piece in self._pieces)
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether the next run goes on from here."""
+        return self.part is not None and self.part.journal is not None and self.done_bytes > 0
+
     # Admission
 
     def admit(self) -> None:
@@ -469,12 +474,12 @@ class FileTransfer:
         progressed = self.done_bytes > self._attempts.furthest
         counts = failure.kind != "slow" and self._attempts.failed(held.round, self.done_bytes)
         if counts and self._attempts.are_exhausted:
-            self.fail(error_of(failure, attempts=self._attempts.allowed + 1))
+            self.fail(error_of(failure, attempts=self._attempts.allowed + 1, keeps=self._keeps))
             return
         must_wait = failure.retry_after_s is not None or not (progressed or failure.kind == "expired")
         try:
             wait = (
-                wait_s(failure, self._attempts.count, self._settings.retry_delay_s)
+                wait_s(failure, self._attempts.count, self._settings.retry_delay_s, keeps=self._keeps)
                 if counts and must_wait
                 else 0.0
             )

@@ -115,9 +115,7 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str]) -
                 status=status,
             )
         case _ if status >= 500 or status == 408:
-            advice = (
-                f"The server failed ({status}). What was received is kept: run the same command again later."
-            )
+            advice = f"The server failed ({status}). Run the same command again later."
         case _:
             advice = f"The server refused the request ({status}). Check the address and the options."
     request = headers.get("x-request-id", "")
