@@ -44,12 +44,14 @@ def _run() -> int:
 def _explain(exc: Exception) -> int:
     """An error that ends the command, in one paragraph on stderr; its exit code."""
     from engine.console.exit_codes import exit_code
-    from engine.console.streams import printable, stderr
+    from engine.console.streams import printable, stderr, stdout
     from engine.errors import EngineError
 
     if isinstance(exc, EngineError):
         stderr().say(printable(f"error: {exc}"))
         return exit_code(exc)
+    if isinstance(exc, OSError) and not stdout().flush():
+        return 1  # --help, which click prints, to a full disk
     _log_unexpected(exc)
     stderr().say(
         printable(
