@@ -38,7 +38,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 def run_doctor() -> int:
     """Tell all findings as they come; 1 if one of them keeps every pull from working."""
-    state = 0
+    state, out = 0, stdout()
     checks: tuple[Callable[[], Finding], ...] = (
         versions,
         lambda: disk(home()),
@@ -51,7 +51,7 @@ def run_doctor() -> int:
     )
     for check in checks:
         finding = check()
-        stdout().say(printable(f"{_MARKS[finding.state]}  {finding.about}: {finding.text}"))
+        out.say(printable(f"{_MARKS[finding.state]}  {finding.about}: {finding.text}"))
         state = state or int(finding.state == "bad")
     return state
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from engine.console.interrupts import INTERRUPTED
 from engine.errors import (
     AccessDenied,
     Busy,
@@ -14,7 +15,7 @@ from engine.errors import (
     UsageError,
 )
 
-OK, OTHER, INTERRUPTED = 0, 1, 130
+OK, OTHER = 0, 1
 
 _CODES: tuple[tuple[type[BaseException], int], ...] = (
     (UsageError, 2),

@@ -146,9 +146,16 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
     )
 
 
+_OPTION = {"directory": "dir", "log_file": "log-file"}
+
+
 def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults: _Faults) -> None:
     several = len(given["targets"]) > 1
     output, digest = given["output"], given["sha256"]
+    for name in ("output", "directory", "log_file"):
+        faults.check(
+            given[name] == "", f"--{_OPTION.get(name, name)} is empty. Name a place, or leave it out."
+        )
     faults.check(output and given["directory"], "--output names the file, --dir its folder: leave one out.")
     faults.check(output and several, "--output names one file, and there are several targets. Use --dir.")
     faults.check(output and output.endswith("/"), "--output names a file. For a folder use --dir.")

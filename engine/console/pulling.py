@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from engine.console.held import held_bytes
+from engine.console.interrupts import PULL_INTERRUPTED
 from engine.console.options import PullOptions, parse_options
 from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
@@ -32,6 +33,8 @@ def run_pull(given: Mapping[str, Any]) -> int:
     try:
         return _pull(options, reporter, jobs)
     except KeyboardInterrupt:
+        if not jobs:
+            return reporter.interrupted(0, PULL_INTERRUPTED)
         kept = sum(held_bytes(job) for job in jobs if not reporter.has_ended(job))
         return reporter.interrupted(kept, what_is_kept(kept, force=options.settings.force))
     finally:

@@ -4,7 +4,8 @@ import sys
 import time
 from collections.abc import Mapping
 
-from engine.console.exit_codes import INTERRUPTED, combined, exit_code
+from engine.console.exit_codes import combined, exit_code
+from engine.console.interrupts import INTERRUPTED
 from engine.console.json_lines import JsonLines, Paths, Results
 from engine.console.lines import PlainView, View
 from engine.console.options import Manner

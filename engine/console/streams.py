@@ -18,10 +18,18 @@ class Lines:
         """Nobody reads, or nothing can be written."""
 
     def say(self, text: str) -> None:
+        self._write(text + "\n")
+
+    def flush(self) -> bool:
+        """Whether what somebody else wrote to the stream has gone out; if not, that is told as for say()."""
+        self._write("")
+        return not self.is_broken
+
+    def _write(self, text: str) -> None:
         if self.is_broken:
             return
         try:
-            self._stream.write(text + "\n")
+            self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError) as exc:
             self.is_broken = True

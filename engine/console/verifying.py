@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 
@@ -11,12 +12,11 @@ from engine.console.options import Manner
 from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
 from engine.digest import Digest, start_hash
-from engine.errors import DigestMismatch, EngineError, NotFound, UsageError
+from engine.errors import DigestMismatch, EngineError, NotFound, StoreError, UsageError
 from engine.settings import MIB, home
 from engine.store import layout
 from engine.store.disk import disk_errors
 from engine.store.receipts import Receipt, Receipts
-from engine.transfer.admission import target_stat
 from engine.transfer.events import FileDone, Progress
 from engine.transfer.frontier import check_of, read_span
 
@@ -48,9 +48,7 @@ def run_verify(files: Sequence[str], sha256: str | None, manner: Manner) -> int:
 
 
 def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: Reporter) -> None:
-    stat = target_stat(path)
-    if stat is None:
-        raise NotFound(f"There is no file {str(path)!r}.")
+    stat = _stat(path)
     receipt = receipts.find(path) or receipts.find(path.resolve())
     wanted = expected.hex if expected else receipt.sha256 if receipt else None
     if wanted is None and (receipt is None or receipt.checks is None):
@@ -78,6 +76,17 @@ def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: R
         )
     )
     reporter.say(f"{path.name}: {format_size(stat.st_size)}, {_how(expected, receipt)}")
+
+
+def _stat(path: Path) -> os.stat_result:
+    with disk_errors("look at", path):
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            raise NotFound(f"There is no file {str(path)!r}.") from None
+    if not S_ISREG(found.st_mode):
+        raise StoreError(f"Cannot verify {str(path)!r}: it is no file. Name the files that are to be hashed.")
+    return found
 
 
 def _how(expected: Digest | None, receipt: Receipt | None) -> str:

@@ -9,6 +9,12 @@ _KINDS = {
     "cut": "the answer was cut short",
     "stalled": "the server went silent",
     "slow": "a connection was far slower than the others",
+    "changed": "the file has changed on the server",
+    "encoding": "the server sent compressed content",
+    "protocol": "the server does not keep to HTTP",
+    "redirect": "the redirect is refused",
+    "disk": "the disk refused",
+    "address": "the address cannot be asked",
     "range": "the server sent another range than asked for",
     "expired": "the signed address has expired and is renewed",
     "connect": "cannot connect",
@@ -45,7 +51,7 @@ def _retry(event: Retry, *, verbose: bool) -> str:
     count = f" (attempt {event.attempt} of {event.attempts})" if event.attempt and event.attempts else ""
     if not verbose:
         return f"{event.file}: {kind}, {again}{count}"
-    where = f" at byte {event.offset:,}" if event.offset is not None else ""
+    where = f" at byte {event.offset:,}" if event.offset else ""
     at = f" [{event.url}]" if event.url and event.url not in event.cause else ""
     return f"{event.file}: {event.cause.rstrip('.')}{where}{at}; {again}{count}"
 

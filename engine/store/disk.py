@@ -28,12 +28,13 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
     what = f"Cannot {step}" + (f" {str(path)!r}" if path else "")
     if number in _FULL:
         return NoSpace(
-            f"{what}: the disk is full. Make room and run the same command again; what was received is kept."
+            f"{what}: the disk is full. Make room and run the same command again; what is there is kept."
         )
     hints = {
         errno.EACCES: "No permission. Choose a folder that you may write to.",
         errno.EPERM: "Not permitted. Choose a folder that you may write to.",
         errno.EROFS: "The file system is read-only. Choose another folder.",
+        errno.ENOENT: "Check the path, and make the folders that are missing.",
         errno.EISDIR: "A folder is in the way. Move it or choose another name.",
         errno.ENOTDIR: "A file stands where a folder is needed. Move it or choose another place.",
         errno.EEXIST: "Something else is in the way. Move it or choose another name.",
@@ -41,7 +42,7 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
         errno.EIO: "The disk reported an I/O error. Do not trust it before you have checked it.",
         errno.ENAMETOOLONG: "The name is too long for this file system.",
     }
-    return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What was received is kept.')}")
+    return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What is there is kept.')}")
 
 
 def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:

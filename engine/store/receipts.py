@@ -77,7 +77,7 @@ class Receipts:
     def prepare(self) -> None:
         """Make the folder, and raise StoreError where nothing can be written to it: a pull finds out before its
         first byte, not after its last."""
-        with disk_errors("write receipts into", self._folder):
+        with disk_errors("write receipts below JARVIS_HOME, into", self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             probe = self._folder / f".{os.getpid()}-{threading.get_ident()}.probe"
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))

@@ -63,6 +63,7 @@ class Retry(Event, frozen=True, tag="retry", tag_field="event", kw_only=True):
     """Failure's kind, one word: reset, cut, stalled, slow, status, range, expired, connect, worker, …"""
     status: int | None = None
     offset: int | None = None
+    """The first byte of what was asked for that is not on disk."""
     wait_s: float = 0.0
     attempt: int = 0
     """0: not counted, because the file has got further since the last failure."""

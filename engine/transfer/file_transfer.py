@@ -160,6 +160,11 @@ class FileTransfer:
     def _streamed_bytes(self) -> int:
         return len(self._checks) * self.segment_size + sum(len(piece) for piece in self._pieces)
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether the next run goes on from here."""
+        return self.part is not None and self.part.journal is not None and self.done_bytes > 0
+
     # Admission
 
     def admit(self) -> None:
@@ -469,12 +474,12 @@ class FileTransfer:
         progressed = self.done_bytes > self._attempts.furthest
         counts = failure.kind != "slow" and self._attempts.failed(held.round, self.done_bytes)
         if counts and self._attempts.are_exhausted:
-            self.fail(error_of(failure, attempts=self._attempts.allowed + 1))
+            self.fail(error_of(failure, attempts=self._attempts.allowed + 1, keeps=self._keeps))
             return
         must_wait = failure.retry_after_s is not None or not (progressed or failure.kind == "expired")
         try:
             wait = (
-                wait_s(failure, self._attempts.count, self._settings.retry_delay_s)
+                wait_s(failure, self._attempts.count, self._settings.retry_delay_s, keeps=self._keeps)
                 if counts and must_wait
                 else 0.0
             )
@@ -482,7 +487,7 @@ class FileTransfer:
             self.fail(exc)
             return
         self.resume_at = max(self.resume_at, now + wait)
-        self._tell_retry(failure, wait, counts=counts)
+        self._tell_retry(failure, wait, held.lease, counts=counts)
         self._go_on(failure)
 
     def _go_on(self, failure: Failure) -> None:
@@ -493,7 +498,7 @@ class FileTransfer:
         else:
             self._advance()
 
-    def _tell_retry(self, failure: Failure, wait: float, *, counts: bool) -> None:
+    def _tell_retry(self, failure: Failure, wait: float, lease: Lease, *, counts: bool) -> None:
         self.tally.retries += 1
         retry = Retry(
             **self._names,
@@ -501,6 +506,7 @@ class FileTransfer:
             cause=failure.message,
             kind=failure.kind,
             status=failure.status,
+            offset=self._reached(lease),
             wait_s=wait,
             attempt=self._attempts.count if counts else 0,
             attempts=self._attempts.allowed,
@@ -514,6 +520,11 @@ class FileTransfer:
             attempt=retry.attempt,
         )
         self._emit(retry)
+
+    def _reached(self, lease: Lease) -> int:
+        """The first byte of a lease that is not on disk."""
+        start = lease.span.start if lease.span else 0
+        return self.plan.written_until(start) if self.plan else self._streamed_bytes
 
     def restart(self, reason: str) -> None:
         """Start at zero as soon as no lane writes any more; the coordinator revokes the leases."""

@@ -58,7 +58,11 @@ class Plan:
     @property
     def frontier_limit(self) -> int:
         """How far the file is written without a gap."""
-        return self._written.contiguous_from(0)
+        return self.written_until(0)
+
+    def written_until(self, offset: int) -> int:
+        """Where what is written from this offset on ends; the offset itself where its byte is not."""
+        return self._written.contiguous_from(offset)
 
     @property
     def pieces(self) -> list[Span]:

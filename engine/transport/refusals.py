@@ -29,7 +29,7 @@ def refusal(url: str, status: int, headers: Mapping[str, str], body: bytes = b""
     known = {name.lower(): value for name, value in headers.items()}
     shown, said = redact(url), _said_by_server(known, body)
     by_code = _by_error_code(known.get("x-error-code", ""), url, said)
-    return by_code or _by_status(status, shown, said, known)
+    return by_code or _by_status(status, shown, said, known, advice=_token_advice(url))
 
 
 def model_page(url: str) -> str | None:
@@ -57,7 +57,7 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
             return NotFound(
                 f"{name} has no such revision (asked: {shown}). Check the branch, tag or commit.{said}"
             )
-        case "EntryNotFound":
+        case "EntryNotFound" if page:
             return NotFound(f"{shown} is not a file of that revision. Check the file's name.{said}")
         case "GatedRepo":
             return AccessDenied(
@@ -70,23 +70,30 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
     return None
 
 
-def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str]) -> EngineError:
+def _token_advice(url: str) -> str:
+    """What to do without a right to url: HF_TOKEN goes to the Hub alone."""
+    return _TOKEN_ADVICE if model_page(url) else "pass --token or --header"
+
+
+def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str) -> EngineError:
+    if status in (401, 403, 404) and "/blob/" in shown:
+        said += (
+            " Addresses with /blob/ are pages for people: the file's own has /resolve/ or /raw/ in its place."
+        )
     match status:
         case 401 if "invalid credentials" in said.lower() or "invalid username or password" in said.lower():
             return AccessDenied(
                 f"{shown} refused the token (401): it is wrong or has expired. Make a new one and "
-                f"{_TOKEN_ADVICE}; without any token, public models still work.{said}"
+                f"{advice}; without any token, public models still work.{said}"
             )
         case 401:
-            return AccessDenied(
-                f"{shown} asks for credentials (401): {_TOKEN_ADVICE}, or pass --header.{said}"
-            )
+            return AccessDenied(f"{shown} asks for credentials (401): {advice}.{said}")
         case 403 if "disabled" in said.lower():
             return AccessDenied(f"{shown} has been disabled by its server (403). No token opens it.{said}")
         case 403:
             return AccessDenied(
-                f"{shown} refuses access (403). If it needs a token, {_TOKEN_ADVICE}; if there is one, "
-                f"its owner may lack the right to read this.{said}"
+                f"{shown} refuses access (403). If it needs a token, {advice}; if there is one, "
+                f"its owner may lack the right to read this, and a signed address may have expired.{said}"
             )
         case 404:
             return NotFound(f"{shown} does not exist (404). Check the address.{said}")
@@ -115,9 +122,7 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str]) -
                 status=status,
             )
         case _ if status >= 500 or status == 408:
-            advice = (
-                f"The server failed ({status}). What was received is kept: run the same command again later."
-            )
+            advice = f"The server failed ({status}). Run the same command again later."
         case _:
             advice = f"The server refused the request ({status}). Check the address and the options."
     request = headers.get("x-request-id", "")

@@ -5,20 +5,22 @@ from engine.transport.refusals import refusal
 from engine.transport.retry import MAX_WAIT_S, RETRYABLE_STATUS, Failure, backoff_s
 
 
-def wait_s(failure: Failure, attempt: int, first_s: float) -> float:
-    """How long to wait before this attempt. Raises NetworkError where the server asks for more than we grant."""
+def wait_s(failure: Failure, attempt: int, first_s: float, *, keeps: bool = False) -> float:
+    """How long to wait before this attempt. keeps: something was received that the next run need not fetch.
+
+    Raises NetworkError where the server asks for more than we grant."""
     asked = failure.retry_after_s
     if asked is not None and asked > MAX_WAIT_S:
         raise NetworkError(
             f"{failure.message} It asks to wait {asked:.0f} s, which is more than the {MAX_WAIT_S:.0f} s that are "
-            "granted. Try again later; what was received is kept.",
+            f"granted. Try again later{_kept(keeps)}.",
             url=failure.url,
             status=failure.status,
         )
     return asked if asked is not None else backoff_s(max(attempt, 1), first_s)
 
 
-def error_of(failure: Failure, *, attempts: int = 1) -> EngineError:
+def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> EngineError:
     """The error that a failure becomes when nothing more is tried, after so many attempts without progress."""
     if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
         return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
@@ -26,11 +28,12 @@ def error_of(failure: Failure, *, attempts: int = 1) -> EngineError:
         return PathError(failure.message)
     message = failure.message
     if attempts > 1:
-        message += (
-            f" Given up after {attempts} attempts without progress; what was received is kept, "
-            "and the same command resumes."
-        )
+        message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."
     return _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
+
+
+def _kept(keeps: bool) -> str:
+    return "; what was received is kept, and the same command resumes" if keeps else ""
 
 
 _KINDS: dict[str, type[NetworkError]] = {

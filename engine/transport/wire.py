@@ -290,7 +290,13 @@ def describe(exc: BaseException, shown: str) -> Failure:
             message=f"The certificate of {shown} is not trusted: {cause.verify_message}. "
             "If it is your own authority's, name it with --cacert.",
         )
-    if isinstance(exc, u3.NewConnectionError | u3.ConnectTimeoutError | u3.ProxyError):
+    if isinstance(exc, u3.ProxyError):
+        return Failure(
+            kind="connect",
+            url=shown,
+            message=f"Cannot reach {shown} through the proxy: {_words(cause)}. Check --proxy, HTTP_PROXY, HTTPS_PROXY.",
+        )
+    if isinstance(exc, u3.NewConnectionError | u3.ConnectTimeoutError):
         return Failure(kind="connect", message=f"Cannot connect to {shown}: {_words(cause)}.", url=shown)
     if isinstance(exc, u3.SSLError) or isinstance(cause, ssl.SSLError):
         return Failure(kind="connect", message=f"TLS with {shown} failed: {_words(cause)}.", url=shown)

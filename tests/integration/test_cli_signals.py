@@ -91,14 +91,56 @@ def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_pat
 
 @pytest.mark.alone
 def test_interrupted_while_a_source_is_asked(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
-    """The same while a registry is asked for the list of files."""
+    """The same while a registry is asked for the list of files: what is kept of them is not known, so not denied."""
     fault = origin.fault("hang_before_headers")
     running = spawn("pull", "hf.co/ns/repo", "-d", tmp_path, env={"HF_ENDPOINT": origin.url("").rstrip("/")})
     origin.ledger.wait(lambda: bool(fault.fired), 20, "the hanging request")
     started = time.monotonic()
     running.send()
-    running.wait().check(130)
+    assert "what is there is kept, and the same command goes on" in running.wait().check(130).stderr
     assert time.monotonic() - started < 1.0
+
+
+AT_IMPORT = (
+    "import os, signal, sys; module, how = sys.argv[1:3]; del sys.argv[1:3]\n"
+    "class Dropped:\n"
+    "    def __del__(self): os.kill(os.getpid(), signal.SIGINT); os.getpid()\n"
+    "def watch(event, args):\n"
+    "    global module\n"
+    "    if event == 'import' and args[0] == module:\n"
+    "        module = None; print('at the import', file=sys.stderr)\n"
+    "        Dropped() if how == 'dropped' else os.kill(os.getpid(), getattr(signal, how))\n"
+    "sys.addaudithook(watch); from engine.cli import main; main()"
+)
+"""The command, which gets a signal in the middle of an import: at once, or where Python drops what is raised."""
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "dropped"])
+@pytest.mark.parametrize(
+    "module",
+    ["click", "engine.transfer.spawn", "engine.console.pulling", "msgspec", "engine.transfer.coordinator", "urllib3"],
+)  # fmt: skip
+def test_interrupted_while_it_loads(
+    spawn: Spawn, origin: Origin, tmp_path: Path, module: str, how: str
+) -> None:
+    """Before anything is fetched, too, a signal ends the command with 130 and a line in words, and nothing else."""
+    fault = origin.fault("hang_before_headers")
+    words = ("pull", origin.url("m.gguf"), "-o", tmp_path / "m", "-p", "0")
+    result = spawn(module, how, *words, entry=[sys.executable, "-c", AT_IMPORT]).wait(20).check(130)
+    assert not fault.fired
+    first, line = result.stderr.splitlines()
+    assert first == "at the import" and line.startswith("interrupted: ")
+    assert "kept" in line and "the same command" in line.lower()
+
+
+def test_interrupted_verify(spawn: Spawn, tmp_path: Path) -> None:
+    """The other commands end in the same way; what would go on is not claimed."""
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(1 << 40)
+    running = spawn("verify", tmp_path / "large", "--sha256", "0" * 64, "--json")
+    running.wait_output(lambda out, _: "progress" in out, "the hashing")
+    running.send()
+    assert running.wait().check(130).stderr.endswith("interrupted.\n")
 
 
 @pytest.mark.alone

@@ -74,3 +74,11 @@ def test_a_result_that_cannot_be_written_is_a_failure(
     words = ("pull", origin.url("model.gguf"), "-o", tmp_path / "model.gguf")
     assert "Cannot write to stdout" in command.run(*words, entry=shell).check(1).stderr
     assert (tmp_path / "model.gguf").read_bytes() == b"small"
+
+
+def test_a_full_disk_is_told_once(command: Command) -> None:
+    """--help and doctor, too, say that stdout refuses, once, and not that something went wrong that should not."""
+    shell = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *ENTRY]
+    for words in (["--help"], ["doctor"]):
+        result = command.run(*words, entry=shell, env={"HF_ENDPOINT": "http://127.0.0.1:9"}).check(1)
+        assert result.stderr.count("error: ") == 1 and "Cannot write to stdout" in result.stderr

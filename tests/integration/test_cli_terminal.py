@@ -7,8 +7,10 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,11 +58,13 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: object, columns: int = 120, env: Mapping[str, str] | None = None) -> Iterator[Terminal]:
+def terminal(
+    *words: object, columns: int = 120, env: Mapping[str, str] | None = None, entry: Sequence[str] = ENTRY
+) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
     process = subprocess.Popen(
-        [*ENTRY, *map(str, words)],
+        [*entry, *map(str, words)],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color", **(env or {})},
     )  # fmt: skip
@@ -179,3 +183,31 @@ def test_notices_stand_above_the_bars(origin: Origin, tmp_path: Path) -> None:
         assert screen.wait() == 0
     assert fault.fired == 1
     assert "m.gguf: the connection broke" in screen.plain
+
+
+ACTS = (
+    "from engine import cli; from engine.console import interrupts as it; act = it.act_on_signals\n"
+    "it.act_on_signals = lambda: (act(), print('acts', flush=True)); cli.main()"
+)
+"""The command, which says from when on signals are its own; before that they are Python's."""
+
+
+@pytest.mark.parametrize("delay_s", [0, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.5])
+def test_early_interrupt(origin: Origin, tmp_path: Path, delay_s: float) -> None:
+    """Ctrl-C at any moment ends a resumed pull with 130 within a second, and says that what is held is kept."""
+    words = ["pull", origin.url("m.gguf"), "-o", tmp_path / "m.gguf"]
+    words += ["--segment-size", "1MiB", "--limit-rate", "9MB/s"]
+    with terminal(*words) as screen:
+        screen.read_until(r" [3-9]\.\d MB/40")
+        os.killpg(screen.process.pid, signal.SIGINT)
+        assert screen.wait() == 130
+    with terminal(*words, entry=[sys.executable, "-c", ACTS]) as screen:
+        screen.read_until("acts")
+        time.sleep(delay_s)
+        started = time.monotonic()
+        os.killpg(screen.process.pid, signal.SIGINT)
+        assert screen.wait() == 130
+    assert time.monotonic() - started < 1.0
+    last = screen.plain.rstrip("\r\n").splitlines()[-1]
+    assert "interrupted: " in last and "kept" in last and "the same command goes on from there" in last
+    assert "Traceback" not in screen.plain and "ignored" not in screen.plain

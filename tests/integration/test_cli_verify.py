@@ -124,4 +124,4 @@ def test_pulled_without_hash(
 
 def test_folder(jarvis: Jarvis, tmp_path: Path) -> None:
     """A folder is no file: exit 7, in words."""
-    assert "a folder is in the way" in jarvis("verify", tmp_path).check(7).stderr
+    assert "Cannot verify" in jarvis("verify", tmp_path).check(7).stderr

@@ -21,7 +21,7 @@ import click
 import pytest
 
 from engine import errors
-from engine.cli import cli
+from engine.console.commands import cli
 from engine.console.exit_codes import exit_code
 from engine.server.run import BackgroundServer
 from engine.store.receipts import Receipts

@@ -48,6 +48,25 @@ def test_a_body_that_breaks_off_goes_on_at_its_byte(
     trial.assert_exact()
 
 
+def test_a_retry_says_at_which_byte(any_trial: Trial) -> None:
+    """The event's offset is where the next attempt takes over: with an orderly cut, after all that was sent."""
+    trial = any_trial
+    at = 2 * SEGMENT + SEGMENT // 2
+    cut = trial.origin.fault("cut", offset=at, orderly=True, times=1)
+    (retry,) = trial.pull("--json", "-c", 1).events_named("retry")
+    assert cut.fired == 1
+    assert retry["offset"] == at
+    assert any(record.range is not None and record.range[0] == at for record in trial.origin.ledger.requests)
+
+
+def test_a_stream_says_at_which_byte(try_file: Callable[..., Trial]) -> None:
+    """Also where nobody knows how long the file is."""
+    trial = try_file(SIZE, ranges=False, framing="chunked")
+    trial.origin.fault("cut", after_bytes=SEGMENT, orderly=True, times=1)
+    (retry,) = trial.pull("--json").events_named("retry")
+    assert retry["offset"] == SEGMENT
+
+
 def test_bodies_that_break_again_and_again_end_well_as_long_as_they_get_further(trial: Trial) -> None:
     """Attempts are counted anew with every progress: more breaks than retries are no reason to give up."""
     breaks = trial.origin.fault("reset", after_bytes=SEGMENT // 2, times=12)

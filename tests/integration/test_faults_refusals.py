@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,23 @@ def test_sizes_at_the_edges_of_segments_are_exact(try_file: Callable[..., Trial]
     trial.pull()
     trial.assert_exact()
     assert trial.origin.bytes_sent() == size
+
+
+def test_a_proxy_that_cannot_be_reached_is_blamed_itself(trial: Trial) -> None:
+    """Where HTTP_PROXY is garbage, the message does not accuse the target's name."""
+    env = {"HTTP_PROXY": "garbage.invalid", "http_proxy": None, "NO_PROXY": None, "no_proxy": None}
+    result = trial.command.run(*trial.arguments("--retries", 0), env=env).check(5)
+    trial.assert_failed(result, "through the proxy", "HTTP_PROXY")
+
+
+def test_an_error_code_of_the_hub_at_a_plain_address(trial: Trial) -> None:
+    """Other servers send X-Error-Code, too: what has no revisions is not said to lack a file of one."""
+    trial.origin.fault("status", code=403, headers={"X-Error-Code": "EntryNotFound"})
+    assert "revision" not in trial.assert_failed(trial.pull(code=4), "refuses access", "--token or --header")
+
+
+def test_a_store_that_cannot_be_written_is_named(trial: Trial, tmp_path: Path) -> None:
+    """The receipt's place matters with -o, too: the message says which variable moves it."""
+    (tmp_path / "blocked").write_text("a file")
+    result = trial.command.run(*trial.arguments(), env={"JARVIS_HOME": str(tmp_path / "blocked")}).check(7)
+    trial.assert_failed(result, "JARVIS_HOME", "blocked")

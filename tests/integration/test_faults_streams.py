@@ -67,8 +67,10 @@ def test_a_stream_that_always_breaks_makes_no_file(
     """A length or a last chunk that never comes is an error even without a digest."""
     trial = try_file(SIZE, **manners)
     trial.origin.fault("cut", after_bytes=MIB)
-    trial.assert_failed(trial.pull("--retries", 1, code=5), "early|broke|cut")
+    result = trial.pull("--retries", 1, code=5)
+    trial.assert_failed(result, "early|broke|cut")
     assert trial.origin.fired("cut") == 2
+    assert "kept" not in result.stderr
 
 
 def test_a_stream_that_stalls_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:

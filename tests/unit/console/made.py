@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from engine.cli import pull
+from engine.console.commands import pull
 from engine.console.options import PullOptions, parse_options
 from engine.transfer.events import FileDone, Progress
 

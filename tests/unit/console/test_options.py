@@ -133,3 +133,10 @@ def test_options_do_not_show_their_secrets() -> None:
 def test_given_is_what_parse_options_needs() -> None:
     """The command has no option that nobody reads, and none is read that it has not."""
     parse_options(given(URL))
+
+
+@pytest.mark.parametrize("option", ["--output", "--dir", "--log-file"])
+def test_an_empty_place_is_a_usage_error(option):
+    """An unset variable in a script is told as what it is, not found out by the disk."""
+    with pytest.raises(UsageError, match=f"{option} is empty"):
+        options("https://example.org/m.gguf", option, "")

@@ -1,11 +1,13 @@
 """Events in human words."""
 
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from engine.console.words import how_verified, in_words, progress_line
 from engine.transfer.events import Event, Notice, Plan, Retry, Waiting
+from engine.transport.retry import Kind
 from tests.unit.console.made import file_done, progress
 
 NAMES: dict[str, Any] = {"file": "m.gguf", "path": "/m.gguf"}
@@ -80,3 +82,10 @@ PROGRESS = [
 def test_progress_line(event: Any, text: str) -> None:
     """Verifying is a phase of its own, told by how far the hash has come."""
     assert progress_line(event) == text
+
+
+@pytest.mark.parametrize("kind", sorted({*get_args(Kind)} - {"status"}))
+def test_every_kind_has_words(kind):
+    """A plain line names no kind that only the documents explain."""
+    told = in_words(msgspec.structs.replace(RETRY, kind=kind))
+    assert f": {kind}," not in told

@@ -23,6 +23,7 @@ def test_full(number):
         (errno.EACCES, "may write to"),
         (errno.EPERM, "may write to"),
         (errno.EROFS, "read-only"),
+        (errno.ENOENT, "Check the path"),
         (errno.EISDIR, "folder is in the way"),
         (errno.ENOTDIR, "file stands where"),
         (errno.EEXIST, "in the way"),

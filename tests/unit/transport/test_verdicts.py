@@ -63,6 +63,17 @@ def test_final_status_is_a_typed_refusal(status, kind, how):
 
 def test_attempts_are_told():
     """After several attempts the error says how many, and that the same command resumes."""
-    assert "4 attempts" in str(error_of(failure(), attempts=4))
-    assert "resumes" in str(error_of(failure(), attempts=4))
+    assert "4 attempts" in str(error_of(failure(), attempts=4, keeps=True))
+    assert "resumes" in str(error_of(failure(), attempts=4, keeps=True))
     assert "attempts" not in str(error_of(failure()))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_is_kept_is_claimed_only_where_it_is(keeps):
+    """Where nothing was received, or a stream starts at zero, nothing is said to be kept."""
+    assert (
+        "is kept, and the same command resumes" in str(error_of(failure(), attempts=4, keeps=keeps))
+    ) == keeps
+    with pytest.raises(NetworkError) as caught:
+        wait_s(failure("status", 429, 99.0), 1, 1.0, keeps=keeps)
+    assert ("is kept" in str(caught.value)) == keeps

@@ -1,0 +1,148 @@
+"""The commands and their options, as click has them. What they do is in the modules beside this one.
+
+Only click is loaded here; everything else is loaded by the command that needs it, since start-up counts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from engine import __version__
+from engine.console import interrupts
+
+_HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+@click.group(context_settings=_HELP)
+@click.version_option(__version__, prog_name="jarvis", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Pull large language models: parallel, resumable, and never called done before they are verified."""
+
+
+@cli.command()
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
+@click.option("-q", "--quant", metavar="TAG", help="Quantization, such as Q4_K_M.")
+@click.option("--file", metavar="NAME", help="This file of the repository.")
+@click.option("--include", metavar="GLOB", multiple=True, help="Files that match; may be repeated.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Files to leave out; may be repeated.")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit.")
+@click.option("-d", "--dir", "directory", metavar="DIR", help="Keep the files' own paths below DIR.")
+@click.option("-o", "--output", metavar="FILE", help="Name of the one file.")
+@click.option("--sha256", metavar="HEX", help="What the file must hash to.")
+@click.option(
+    "--hash",
+    type=click.Choice(["sha256", "none"]),
+    default="sha256",
+    show_default=True,
+    help="none trusts the connection; only for URLs with -o or -d.",
+)
+@click.option(
+    "--force", is_flag=True, help="Start at zero; the old file stays until the new one is verified."
+)
+@click.option("--repair", is_flag=True, help="On a wrong digest, fetch every segment once more.")
+@click.option("-c", "--connections", metavar="auto|N", help="Connections at once.")
+@click.option("-p", "--processes", metavar="auto|N", help="Worker processes; 0 means threads only.")
+@click.option("--segment-size", metavar="SIZE", help="Unit of journal and checks.  [default: 8MiB]")
+@click.option("--limit-rate", metavar="RATE", help="All connections together, such as 10MB/s.")
+@click.option("--token", metavar="TOKEN", help="Bearer token for the target's own server.")
+@click.option(
+    "--header", metavar="'K: V'", multiple=True, help="Header for the target's own server; may be repeated."
+)
+@click.option("--cacert", metavar="FILE", help="Certificates (PEM) to trust instead of the system's.")
+@click.option("--insecure", is_flag=True, help="Check no certificates.")
+@click.option("--proxy", metavar="URL", help="HTTP proxy, instead of the environment's.")
+@click.option(
+    "--retries",
+    metavar="N",
+    type=int,
+    default=3,
+    show_default=True,
+    help="Further attempts without progress.",
+)
+@click.option(
+    "--stall-timeout",
+    metavar="S",
+    type=float,
+    default=10.0,
+    show_default=True,
+    help="Seconds without a byte until a connection is replaced.",
+)
+@click.option(
+    "--allocate",
+    type=click.Choice(["sparse", "full"]),
+    default="sparse",
+    show_default=True,
+    help="How the file's room is reserved.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be fetched.")
+@click.option("--json", is_flag=True, help="One event a line on stdout.")
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("--verbose", is_flag=True, help="Everything that happens, in words.")
+@click.option("--log-file", metavar="FILE", help="Write a log as JSON lines.")
+def pull(**given: Any) -> int:
+    """Fetch models or files: a shortcut, a model path (hf.co/ns/repo:Q4_K_M), or a URL.
+
+    The same command, typed again, goes on where the last one ended.
+    """
+    if given["processes"] != "0" and not given["dry_run"]:
+        from engine.transfer.spawn import start_ahead
+
+        start_ahead()
+    from engine.console.pulling import run_pull
+
+    return _work(lambda: run_pull(given))
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--sha256", metavar="HEX", help="What the one file must hash to, instead of its receipt.")
+@click.option("--json", is_flag=True, help="One event a line on stdout.")
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.option("--verbose", is_flag=True, help="Everything that happens, in words.")
+def verify(files: tuple[str, ...], sha256: str | None, **manner: bool) -> int:
+    """Hash files that were pulled again, and compare them with their receipts."""
+    from engine.console.options import Manner
+    from engine.console.verifying import run_verify
+
+    return _work(lambda: run_verify(files, sha256, Manner(**manner)))
+
+
+@cli.command()
+@click.option(
+    "--root", metavar="DIR", help="Folder of <namespace>/<repository>/<files>.  [default: what was pulled]"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", type=int, default=0, help="Port to listen at.  [default: a free one]")
+@click.option("--allow-public", is_flag=True, help="Let --host be an address that other machines can reach.")
+def serve(root: str | None, host: str, port: int, allow_public: bool) -> int:
+    """Hand models out to other machines, with the Hub's endpoints."""
+    from engine.console.serving import run_serve
+
+    return _work(lambda: run_serve(root, host, port, allow_public=allow_public))
+
+
+@cli.command()
+def demo() -> int:
+    """See it work: make a model, serve it, pull it, interrupt that, resume, verify. Needs no network."""
+    from engine.console.demo import run_demo
+
+    return _work(run_demo)
+
+
+@cli.command()
+def doctor() -> int:
+    """Check proxies, certificates, token, disk, cores and the way to the registries."""
+    from engine.console.doctor import run_doctor
+
+    return _work(run_doctor)
+
+
+def _work(run: Callable[[], int]) -> int:
+    """Run what a command does; its exit code. From here on there may be something to put in order."""
+    try:
+        with interrupts.raised():
+            return run()
+    except KeyboardInterrupt:
+        interrupts.tell()
+        return interrupts.INTERRUPTED
