@@ -10,6 +10,9 @@ from engine.errors import PathError
 
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
 _MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 4096
+PART_SUFFIX = ".jarvis-part"
+"""Ends the name of an unfinished file's folder, which lies beside finished files: no file that comes may be called so,
+or one file's content could be put into the place of another's."""
 
 
 class RemoteName(str):
@@ -22,7 +25,7 @@ class RemoteName(str):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises PathError for anything that could leave a folder or deceive a terminal."""
+        """Raises PathError for anything that could leave a folder, get at a part, or deceive a terminal."""
         parts = text.split("/")
         fault = (
             "it is empty or too long"
@@ -37,6 +40,8 @@ class RemoteName(str):
             if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
             else "Windows reserves a part of it"
             if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
+            else f"{PART_SUFFIX} marks what is unfinished"
+            if any(p.casefold().endswith(PART_SUFFIX) for p in parts)
             else None
         )
         if fault:

@@ -4,9 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from engine.remote_file import RemoteFile, RemoteName
+from engine.remote_file import PART_SUFFIX, RemoteFile, RemoteName
 
-_SUFFIX = ".jarvis-part"
 _MAX_NAME_BYTES = 255
 
 
@@ -34,9 +33,9 @@ def partial_in_store(root: Path, file: RemoteFile) -> Path:
 
 def partial_beside(target: Path) -> Path:
     """The partial folder of a loose file: beside it, so that the last step is a rename within one file system."""
-    name = target.name + _SUFFIX
+    name = target.name + PART_SUFFIX
     if len(os.fsencode(name)) > _MAX_NAME_BYTES:
-        name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:40] + _SUFFIX
+        name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:40] + PART_SUFFIX
     return target.with_name(name)
 
 

@@ -127,6 +127,7 @@ class Part:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._check_data(target)
             if sync:
                 os.fsync(self.fd)
             self._move(target)
@@ -205,6 +206,15 @@ class Part:
             os.ftruncate(self.fd, size)
             if allocate == "full":
                 os.posix_fallocate(self.fd, 0, size)
+
+    def _check_data(self, target: Path) -> None:
+        """What is renamed is a path, what was received and hashed is a descriptor: they must be one file."""
+        mine, there = os.fstat(self.fd), self.data.lstat()
+        if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+            raise StoreError(
+                f"{str(self.data)!r} has been replaced while it was written, so {str(target)!r} was not made from it. "
+                "Find out who else writes there, and run the same command again."
+            )
 
     def _move(self, target: Path) -> None:
         try:

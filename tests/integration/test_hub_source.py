@@ -263,6 +263,14 @@ def test_hostile_index_is_refused(lying_hub, name):
         listed("hf.co/ns/repo")
 
 
+@pytest.mark.parametrize("name", ["a.gguf.jarvis-part/data", "A.gguf.JARVIS-part"])
+def test_files_named_like_an_unfinished_one_are_refused(lying_hub, name):
+    """A repository cannot put a file into the place where another one's content is being written."""
+    lying_hub([lfs("a.gguf"), lfs(name)])
+    with pytest.raises(PathError, match="unfinished"):
+        listed("hf.co/ns/repo", include=("*",))
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [

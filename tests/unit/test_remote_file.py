@@ -24,6 +24,8 @@ GOOD = [
     "console.txt",
     "x" * 255,
     "ab:c",
+    "jarvis-part",
+    "a.jarvis-part.txt",
 ]
 BAD = [
     "",
@@ -62,6 +64,9 @@ BAD = [
     "x" * 256,
     "é" * 128,
     "/".join(["x" * 250] * 17),
+    "a.gguf.jarvis-part",
+    "a.gguf.jarvis-part/data",
+    ".JARVIS-Part/x",
 ]
 
 
@@ -73,7 +78,7 @@ def test_name_is_taken(text):
 
 @pytest.mark.parametrize("text", BAD, ids=ascii)
 def test_name_is_refused(text):
-    """What could leave a folder, deceive a terminal, or not exist on Windows is refused."""
+    """What could leave a folder, get at a part, deceive a terminal, or not exist on Windows is refused."""
     with pytest.raises(PathError, match="Refusing"):
         RemoteName.parse(text)
 

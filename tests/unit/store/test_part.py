@@ -217,6 +217,22 @@ def test_finish_refused(folder, tmp_path, kind):
         assert (target / "precious").read_text() == "mine"
 
 
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_finish_takes_nothing_but_what_was_written(folder, tmp_path, kind):
+    """Another file in the place of the data does not get the final name: it is not what was hashed."""
+    part, target, other = begun(folder), tmp_path / "model.gguf", tmp_path / "other"
+    other.write_bytes(b"evil")
+    part.data.unlink()
+    if kind == "file":
+        other.replace(part.data)
+    else:
+        part.data.symlink_to(other)
+    with pytest.raises(StoreError, match="replaced"):
+        part.finish(target)
+    assert not target.exists()
+    part.close()
+
+
 @pytest.fixture
 def other_disk(tmp_path):
     """A folder on another file system than tmp_path."""
