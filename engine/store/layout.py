@@ -40,5 +40,5 @@ def partial_beside(target: Path) -> Path:
 
 
 def inside(folder: Path, name: RemoteName) -> Path:
-    """folder/name. The name was judged at the door; a symlink in the way is refused when the file is opened."""
+    """folder/name. The name was judged at the door; folders on the way may be links, as their owner has made them."""
     return folder.joinpath(*name.split("/"))

@@ -14,6 +14,7 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -163,12 +164,13 @@ class Part:
         return True
 
     def remove(self) -> None:
-        """Take the whole folder away, as far as it is ours, then let go of the lock. May be called twice."""
+        """Take away what is ours, then let go of the lock; the folder goes unless somebody has put something there.
+        May be called twice."""
         self._close_files()
         if self.lock.fd < 0:
             return
         for name in self._entries():
-            if name != "lock":
+            if name in ("journal", "data") or name.startswith("rejected-"):
                 _unlink(self.folder / name)
         self._leave(is_empty=True)
 
@@ -243,17 +245,18 @@ class Part:
 
 
 def _make(folder: Path) -> None:
-    """mkdir -p, also while somebody takes the folder away: mkdir finds it, and a moment later it is gone."""
-    try:
+    """mkdir -p, also while somebody takes the folder away: mkdir finds it, and a moment later it is gone.
+    A link to a folder is none: what we write and take away there would be somebody else's."""
+    with suppress(FileExistsError):
         folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        # One look only: between two, the next holder may have made the folder or taken it away.
-        try:
-            found = folder.lstat()
-        except FileNotFoundError:
-            return
-        if not stat.S_ISDIR(found.st_mode) and not (stat.S_ISLNK(found.st_mode) and folder.is_dir()):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+    # One look only: between two, the next holder may have made the folder or taken it away.
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        number = errno.ELOOP if stat.S_ISLNK(found.st_mode) else errno.ENOTDIR
+        raise OSError(number, os.strerror(number))
 
 
 def _unlink(path: Path) -> None:

@@ -174,6 +174,17 @@ def test_a_symbolic_link_in_the_part_folder_is_not_followed(trial: Trial, tmp_pa
     assert precious.read_text() == "kept"
 
 
+def test_a_symbolic_link_as_part_folder_is_not_followed(trial: Trial, tmp_path: Path) -> None:
+    """It may lead to a folder of the user's, which the end of a pull must not empty."""
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("kept")
+    trial.part.symlink_to(precious)
+    trial.assert_failed(trial.pull(code=7), "symbolic link", trial.part.name)
+    assert [path.name for path in precious.iterdir()] == ["thesis.txt"]
+    assert trial.origin.bytes_sent() == 0
+
+
 def test_missing_folders_are_made(trial: Trial) -> None:
     """The target's folders need not exist."""
     trial.target = trial.target.parent / "a/b/model.gguf"
