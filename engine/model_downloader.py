@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from engine.digest import Digest
-from engine.errors import EngineError, PathError
+from engine.errors import EngineError, PathError, UsageError
 from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import MIB, Settings, home
 from engine.store import layout
@@ -88,6 +88,7 @@ class ModelDownloader:
         self.progress_interval = 0.5
         """Seconds between two calls of a progress callback."""
         self.hash = hash
+        """"sha256", or None: trust the connection, and compare with no digest."""
         self.connections = connections
         self.processes = processes
         self.limit_rate = limit_rate
@@ -117,7 +118,7 @@ class ModelDownloader:
         remote = RemoteFile(
             name=RemoteName.parse(filename),
             url=check_url(url),
-            digest=_sha256(expected_sha256),
+            digest=self._expected(expected_sha256),
             model=model_key,
         )
         target = layout.inside(self.download_dir.expanduser().absolute(), remote.name)
@@ -134,6 +135,20 @@ class ModelDownloader:
     def calculate_file_hash(self, path: Path | str) -> str:
         """SHA-256 of a file in hex, read at most chunk_size bytes at a time. Raises StoreError."""
         return hash_file(Path(path), ("sha256",), self.chunk_size)["sha256"]
+
+    def _expected(self, sha256: str | None) -> Digest | None:
+        """The digest that is promised, judged at the door."""
+        if sha256 is None:
+            return None
+        if self.hash is None:
+            raise UsageError(
+                "expected_sha256 cannot be compared while the downloader's hash is None. Set hash to 'sha256', or "
+                "leave the digest out."
+            )
+        digest = Digest.parse(sha256)
+        if digest.algorithm != "sha256":
+            raise PathError(f"Expected a sha256 digest, got {digest.algorithm!r}.")
+        return digest
 
     def _settings(self, *, force: bool) -> Settings:
         return Settings(
@@ -172,16 +187,6 @@ class _Callback:
                 eta_s=event.eta_s,
             )
         )
-
-
-def _sha256(text: str | None) -> Digest | None:
-    """An expected SHA-256, judged at the door."""
-    if text is None:
-        return None
-    digest = Digest.parse(text)
-    if digest.algorithm != "sha256":
-        raise PathError(f"Expected a sha256 digest, got {digest.algorithm!r}.")
-    return digest
 
 
 def loose_job(remote: RemoteFile, target: Path) -> Job:

@@ -50,6 +50,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name, least in _LEAST.items()
             if (value := getattr(self, name)) is not None and value < least
         ]
+        faults += [
+            f"{name} is {value!r}, and must be one of {', '.join(map(repr, allowed))}"
+            for name, allowed in _ALLOWED.items()
+            if (value := getattr(self, name)) not in allowed
+        ]
         if self.proxy is not None and not self.proxy.partition("://")[2]:
             faults.append("the proxy is not a URL such as http://host:port")
         if faults:
@@ -68,6 +73,7 @@ _LEAST: dict[str, float] = {
     "chunk_size": 1,
     "progress_interval_s": 0,
 }
+_ALLOWED: dict[str, tuple[str | None, ...]] = {"hash": ("sha256", None), "allocate": ("sparse", "full")}
 
 
 def home() -> Path:

@@ -9,6 +9,7 @@ import pytest
 
 import engine
 from engine import errors, model_downloader, model_registry
+from engine.errors import UsageError
 from engine.model_downloader import DownloadProgress, ModelDownloader
 from engine.model_registry import ModelRegistry
 
@@ -109,6 +110,17 @@ def test_downloader_takes_a_folder(tmp_path):
     assert positional(ModelDownloader.__init__) == ["self", "download_dir"]
     assert ModelDownloader(str(tmp_path)).download_dir == tmp_path
     assert ModelDownloader(tmp_path, hash=None).hash is None
+
+
+def test_downloader_refuses_what_it_would_not_do(tmp_path):
+    """A digest that nobody would compute, and a hash that is none of ours, are errors before anything is asked for."""
+    url = "http://127.0.0.1:1/m"
+    with pytest.raises(UsageError, match="expected_sha256"):
+        ModelDownloader(tmp_path, hash=None).download("m", url, "m", expected_sha256="0" * 64)
+    for name in ("md5", "none"):
+        with pytest.raises(UsageError, match="hash is"):
+            ModelDownloader(tmp_path, hash=name).download("m", url, "m")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_downloader_attributes(tmp_path):

@@ -15,6 +15,9 @@ from engine.settings import Settings
         ("limit_rate", 0),
         ("stall_timeout_s", -0.5),
         ("proxy", "garbage"),
+        ("hash", "md5"),
+        ("hash", "none"),
+        ("allocate", "all"),
     ],
 )
 def test_senseless_setting(name: str, value: object) -> None:
