@@ -46,8 +46,9 @@ def disk_error(step: str, path: Path | None, number: int) -> StoreError:
 
 
 def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
-    """A descriptor of a regular file, never through a symbolic link. Raises OSError, also for a pipe or a device."""
-    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    """A descriptor of a regular file, never through a symbolic link. Raises OSError, also for a pipe or a device,
+    and at once: without O_NONBLOCK the opening of a pipe would wait for somebody at its other end."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))

@@ -22,7 +22,7 @@ import xxhash
 from engine.digest import Digest
 from engine.errors import PathError
 from engine.remote_file import Identity, RemoteFile
-from engine.spans import Grid, Span
+from engine.spans import Grid, Span, SpanSet
 from engine.store.disk import disk_errors, open_regular
 from engine.telemetry import redact
 
@@ -76,6 +76,40 @@ def header_of(remote: RemoteFile, identity: Identity, digest: Digest | None, seg
     )
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What a journal says is there; true as far as the data agrees."""
+
+    header: Header
+    checks: dict[int, int]
+    pieces: dict[Span, int]
+    end: int
+    """Where its good part ends in the file."""
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self | None:
+        """None where not even the header can be read."""
+        payloads, end = read_records(raw)
+        header = _header(payloads[0]) if payloads else None
+        if header is None:
+            return None
+        checks, pieces, good = read_entries(payloads[1:], header.grid)
+        end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
+        return cls(header, checks, pieces, end)
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """Of the journal at path, without its lock and without a change; None where none can be read."""
+        try:
+            with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+                return cls.parse(file.read())
+        except OSError:
+            return None
+
+    @property
+    def nbytes(self) -> int:
+        return self.header.grid.runs(self.checks).nbytes + SpanSet(self.pieces).nbytes
+
+
 class Journal:
     """An open journal; one process appends, under the part's lock."""
 
@@ -124,14 +158,11 @@ class Journal:
     @classmethod
     def _read(cls, fd: int) -> Self | None:
         with open(fd, "rb", closefd=False) as file:
-            payloads, end = read_records(file.read())
-        header = _header(payloads[0]) if payloads else None
-        if header is None:
+            claim = Claim.parse(file.read())
+        if claim is None:
             return None
-        checks, pieces, good = read_entries(payloads[1:], header.grid)
-        end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
-        os.ftruncate(fd, end)
-        return cls(fd, header, checks, pieces, end)
+        os.ftruncate(fd, claim.end)
+        return cls(fd, claim.header, claim.checks, claim.pieces, claim.end)
 
     def append(self, index: int, check: int) -> None:
         """Record a segment that is written. Raises StoreError; the journal then still ends with a whole record."""

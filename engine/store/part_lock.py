@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from engine.errors import Busy
-from engine.store.disk import disk_errors
+from engine.store.disk import disk_errors, open_regular
 
 
 class PartLock:
@@ -29,7 +29,7 @@ class PartLock:
         Raises StoreError, and Busy where locks do not work."""
         with disk_errors("lock", path):
             while True:
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+                fd = open_regular(path, os.O_RDWR | os.O_CREAT, 0o644)
                 try:
                     is_free = _flock(fd, path)
                     if is_free and _is_still_there(fd, path):
@@ -102,7 +102,8 @@ def content_of(path: Path) -> str:
 
 def _lines(path: Path) -> tuple[str, str]:
     try:
-        signed, _, content = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+        with os.fdopen(open_regular(path, os.O_RDONLY), encoding="utf-8", errors="replace") as file:
+            signed, _, content = file.read().partition("\n")
     except OSError:
         return "", ""
     return signed.strip(), content.strip()

@@ -174,6 +174,15 @@ def test_a_symbolic_link_in_the_part_folder_is_not_followed(trial: Trial, tmp_pa
     assert precious.read_text() == "kept"
 
 
+@pytest.mark.parametrize("name", ["data", "journal", "lock"])
+def test_a_pipe_in_the_part_folder_holds_nobody_up(trial: Trial, name: str) -> None:
+    """Opening a pipe would wait for somebody at its other end: it is an error at once, in words."""
+    trial.leave_half()
+    (trial.part / name).unlink()
+    os.mkfifo(trial.part / name)
+    trial.assert_failed(trial.pull(code=7, timeout_s=20), "in the way", name)
+
+
 def test_a_symbolic_link_as_part_folder_is_not_followed(trial: Trial, tmp_path: Path) -> None:
     """It may lead to a folder of the user's, which the end of a pull must not empty."""
     precious = tmp_path / "precious"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import NoSpace, StoreError
-from engine.store.journal import Header, Journal, read_records, url_hash
+from engine.store.journal import Claim, Header, Journal, read_records, url_hash
 from tests.properties import steady
 
 HEADER = Header(
@@ -241,6 +241,18 @@ def test_not_a_file(tmp_path, kind):
     path.mkdir() if kind == "folder" else os.mkfifo(path)
     with pytest.raises(StoreError):
         Journal.load(path)
+    assert Claim.read(path) is None
+
+
+def test_claim_is_only_read(tmp_path):
+    """What a journal says can be had without a change to it, its torn end too; no journal says nothing."""
+    path = tmp_path / "journal"
+    raw = write(path, {0: 1, 10: 2})
+    path.write_bytes(raw + b"torn")
+    claim = Claim.read(path)
+    assert (claim.header, claim.checks, claim.nbytes, claim.end) == (HEADER, {0: 1, 10: 2}, 1001, len(raw))
+    assert path.read_bytes() == raw + b"torn"
+    assert Claim.read(tmp_path / "none") is None
 
 
 def test_create_replaces(tmp_path):

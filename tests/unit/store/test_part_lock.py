@@ -127,13 +127,17 @@ def test_missing_folder(tmp_path):
     assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
-@pytest.mark.parametrize("kind", ["folder", "symlink"])
+@pytest.mark.parametrize("kind", ["folder", "symlink", "fifo"])
 def test_something_else_in_the_way(tmp_path, kind):
-    """A folder or a link under the lock's name is an error in words, and the link is not followed."""
+    """What is no file under the lock's name is an error in words, a link is not followed, a pipe not waited for."""
     path = tmp_path / "lock"
-    path.mkdir() if kind == "folder" else path.symlink_to(tmp_path / "elsewhere")
+    if kind == "symlink":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        path.mkdir() if kind == "folder" else os.mkfifo(path)
     with pytest.raises(StoreError, match="in the way"):
         PartLock.try_acquire(path)
+    assert holder_of(path) == "another process"
     assert not (tmp_path / "elsewhere").exists()
 
 
