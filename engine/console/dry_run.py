@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.settings import Settings
 from engine.spans import Span
 from engine.telemetry import redact
-from engine.transfer.admission import accepted
+from engine.transfer.admission import vouching
 from engine.transfer.events import Plan
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
@@ -43,7 +43,7 @@ def dry_run(jobs: Sequence[Job], options: PullOptions, reporter: Reporter, crede
 
 def _plan(job: Job, settings: Settings, wire: Wire) -> Plan:
     size, ranges = job.remote.size, True
-    if receipt := accepted(job, settings):
+    if receipt := vouching(job, settings):
         size, held = receipt.size, receipt.size
     else:
         if size is None:

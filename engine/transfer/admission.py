@@ -19,6 +19,21 @@ from engine.transport.auth import hub_origins, origin_of
 
 def accepted(job: Job, settings: Settings) -> Receipt | None:
     """The receipt by which a finished target is accepted without reading it; None where there is no such proof."""
+    receipt = vouching(job, settings)
+    if receipt is not None and receipt.sha256 is None and settings.hash is not None:
+        return None  # it was pulled without hashing, and now that is asked for
+    return receipt
+
+
+def must_be_hashed(job: Job, settings: Settings) -> bool:
+    """Whether a target that is there may be what is asked for, and reading it will tell."""
+    if settings.force or settings.hash is None or target_stat(job.target) is None:
+        return False
+    return job.remote.digest is not None or vouching(job, settings) is not None
+
+
+def vouching(job: Job, settings: Settings) -> Receipt | None:
+    """The receipt that says that a finished target is what is asked for, hashed or not; None where there is none."""
     if settings.force:
         return None
     found = target_stat(job.target)
@@ -94,13 +109,13 @@ def can_continue(header: Header, remote: RemoteFile) -> str | None:
 
 
 def hash_target(job: Job, settings: Settings) -> dict[str, str]:
-    """Digests of a target that no receipt vouches for. Raises StoreError."""
+    """Digests of a target whose receipt does not say them. Raises StoreError."""
     return hash_file(job.target, algorithms_for(job.remote.digest, settings), settings.chunk_size)
 
 
 def adopted(job: Job, digests: dict[str, str]) -> Receipt:
-    """A receipt, written, for a target that was there already and has the digest that was asked for."""
-    found = job.target.stat()
+    """A receipt, written, for a target that was there already and is what was asked for."""
+    found, known = job.target.stat(), job.receipts.find(job.target)
     receipt = Receipt(
         path=str(job.target),
         url=redact(job.remote.url),
@@ -110,7 +125,8 @@ def adopted(job: Job, digests: dict[str, str]) -> Receipt:
         inode=found.st_ino,
         mtime_ns=found.st_mtime_ns,
         sha256=digests["sha256"],
-        digest=str(job.remote.digest),
+        digest=str(job.remote.digest) if job.remote.digest else None,
+        checks=known.checks if known and known.fits(found) else None,
     )
     job.receipts.write(receipt)
     return receipt

@@ -31,6 +31,7 @@ from engine.transfer.admission import (
     can_continue,
     hash_target,
     is_another,
+    must_be_hashed,
     published_digest,
     target_stat,
     wanted,
@@ -187,9 +188,7 @@ class FileTransfer:
         self.state = "active"
         if receipt := accepted(self.job, self._settings):  # whoever held the lock has finished it
             self._already_there(receipt)
-        elif (
-            target_stat(self.job.target) and self._digest and not self._settings.force and self._settings.hash
-        ):
+        elif must_be_hashed(self.job, self._settings):
             self.state = "checking"
             self.start_task(lambda: hash_target(self.job, self._settings), self._target_hashed)
         else:
@@ -209,9 +208,8 @@ class FileTransfer:
             _log.info("lock.waiting", file=self.job.remote.name, holder=holder)
 
     def _target_hashed(self, digests: dict[str, str]) -> None:
-        assert self._digest is not None  # noqa: S101 - checking happens with a digest only
         self.state = "active"
-        if digests[self._digest.algorithm] == self._digest.hex:
+        if self._digest is None or digests[self._digest.algorithm] == self._digest.hex:
             self._already_there(adopted(self.job, digests))
         else:
             self._begin()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.command import ENTRY, ROOT, Command, Result
+from tests.integration.trial import flip
 from tests.origin import File, Origin
 from tests.origin.content import Pattern
 
@@ -125,6 +126,25 @@ def test_second_pull_fetches_nothing(jarvis: Jarvis, origin: Origin, tmp_path: P
     assert len(origin.requests) == before
     assert result.events_named("file")[0]["already_there"] is True
     assert "nothing fetched" in result.stderr
+
+
+def test_a_file_pulled_without_hashing_is_hashed_when_that_is_asked_for(
+    jarvis: Jarvis, origin: Origin, content: Pattern, tmp_path: Path
+) -> None:
+    """Its receipt says that it is the file, not that it was verified: it is read, not fetched, and once only."""
+    words = ("pull", origin.url("m.gguf"), "-o", tmp_path / "m", "--json")
+    jarvis(*words, "--hash", "none").check(0)
+    before = len(origin.requests)
+    (plan,) = jarvis(*words, "--dry-run").check(0).events_named("plan")
+    assert plan["held_bytes"] == SIZE
+    for options in ([], ["--hash", "none"], []):
+        (file,) = jarvis(*words, *options).check(0).events_named("file")
+        assert (file["sha256"], file["verified"]) == (content.sha256(), "computed")
+        assert (file["already_there"], file["fetched_bytes"]) == (True, 0)
+    assert len(origin.requests) == before
+    assert jarvis("verify", tmp_path / "m").check(0).stderr.count("SHA-256 computed when it was pulled") == 1
+    flip(tmp_path / "m", SIZE // 2)
+    assert "1 of 3 segments have changed" in jarvis("verify", tmp_path / "m").check(6).stderr
 
 
 def test_token_and_header_reach_the_target_alone(
