@@ -19,8 +19,8 @@ def receipts(root: Path) -> Path:
 
 
 def key_of(file: RemoteFile) -> str:
-    """The name of a file in flight in the store: its digest where one is known, so that one content is
-    fetched once whatever its address; else its address."""
+    """The name of a file in flight in the store: its digest where one is known, so that what came of a content
+    is continued whatever its address; else its address. Files of one content share it, one after the other."""
     if file.digest is not None:
         return f"{file.digest.algorithm}-{file.digest.hex}"
     return "url-" + hashlib.sha256(file.url.encode()).hexdigest()[:40]

@@ -134,10 +134,15 @@ class Coordinator:
             self._tick(now)
 
     def _admit(self) -> None:
-        """Open files, in order, as long as there is room for more."""
+        """Open files, in order, as long as there is room for more. Of those that share a part, as files of one
+        content do, each comes after the one before: the lock that it would wait for is our own."""
+        taken = {transfer.job.partial for transfer in self._active.values()}
         for transfer in list(self._waiting):
             if len(self._active) >= _OPEN_FILES:
                 return
+            if transfer.job.partial in taken:
+                continue
+            taken.add(transfer.job.partial)
             if transfer.state == "waiting" and time.monotonic() < transfer.resume_at:
                 continue
             transfer.admit()

@@ -91,6 +91,27 @@ def test_what_is_chosen(jarvis: Jarvis, hub: str, tmp_path: Path, words: list[st
         assert (tmp_path / "d" / name).read_bytes() == FILES[name]
 
 
+def test_files_of_equal_content(jarvis: Jarvis, root: Path, hub: str, home: Path) -> None:
+    """In the store they share a part: one comes after the other, and nobody speaks of waiting for oneself."""
+    twins = ("first/M.gguf", "second/M.gguf")
+    for name in twins:
+        path = root / "ns/twins" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(FILES["M-Q8_0.gguf"])
+    result = jarvis(
+        "pull", "ns/twins", "--include", "*.gguf", "--json", "--log-file", home.parent / "log"
+    ).check(0)
+    assert [Path(e["path"]) for e in result.events_named("file")] == [
+        home / "llm/ns/twins" / n for n in twins
+    ]
+    for event in result.events_named("file"):
+        assert Path(event["path"]).read_bytes() == FILES["M-Q8_0.gguf"]
+    assert result.events_named("wait") == []
+    assert "waiting for process" not in result.stderr
+    assert "lock.waiting" not in (home.parent / "log").read_text()
+    assert list((home / "partial").iterdir()) == []
+
+
 def test_output_of_a_model_path(jarvis: Jarvis, hub: str, tmp_path: Path) -> None:
     """-o works where the path means one file, and is refused where it means more."""
     jarvis("pull", "ns/repo:Q8_0", "-o", tmp_path / "x").check(0)
