@@ -204,7 +204,7 @@ def stored_job(
 ) -> Job:
     """A job for the store: <root>/llm/<namespace>/<repository>/<path>, its part under <root>/partial/."""
     root = home()
-    folder = layout.models(root) / RemoteName.parse(namespace) / RemoteName.parse(repository)
+    folder = layout.inside(layout.models(root), RemoteName.parse(f"{namespace}/{repository}"))
     return Job(
         remote=remote,
         target=layout.inside(folder, remote.name),

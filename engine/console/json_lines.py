@@ -1,5 +1,6 @@
 """Results on stdout: the final path of each file, or every event as one line of JSON."""
 
+import os
 from typing import Protocol
 
 import msgspec
@@ -39,7 +40,8 @@ class JsonLines:
             line = self._encoder.encode(event)
         except UnicodeEncodeError:
             line = self._encoder.encode(_readable(event))
-        self._out.say(line.decode())
+        # JSON is UTF-8, whatever the locale: its bytes come out as they are.
+        self._out.say(os.fsdecode(line))
 
 
 def _readable(event: Event) -> dict[str, object]:

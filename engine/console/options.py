@@ -245,11 +245,4 @@ def _proxy(text: str) -> str:
 
 
 def _absolute(text: str) -> Path:
-    path = Path(text).expanduser().absolute()
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UsageError(
-            f"The path {str(path)!r} is not UTF-8, and receipts are. Choose another name."
-        ) from None
-    return path
+    return Path(text).expanduser().absolute()

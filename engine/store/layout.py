@@ -40,5 +40,6 @@ def partial_beside(target: Path) -> Path:
 
 
 def inside(folder: Path, name: RemoteName) -> Path:
-    """folder/name. The name was judged at the door; folders on the way may be links, as their owner has made them."""
-    return folder.joinpath(*name.split("/"))
+    """folder/name, in UTF-8 whatever the locale. The name was judged at the door; folders on the way may be links, as
+    their owner has made them."""
+    return folder.joinpath(*os.fsdecode(name.encode()).split("/"))

@@ -330,13 +330,39 @@ def test_plain_lines_while_it_runs(spawn: Any, origin: Origin, tmp_path: Path) -
     assert "\x1b" not in result.stderr and "\r" not in result.stderr
 
 
-def test_a_name_that_is_no_utf8(command: Command, origin: Origin, tmp_path: Path) -> None:
-    """It is refused before anything is fetched: a receipt could not name it."""
-    result = command.run("pull", origin.url("tiny.bin"), "-o", tmp_path / os.fsdecode(b"m-\xff.gguf")).check(
-        2
-    )
-    assert "not UTF-8" in result.stderr
-    assert origin.requests == []
+NO_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("env", [{}, NO_UTF8], ids=["utf8", "ascii"])
+@pytest.mark.parametrize("raw", [b"m-\xff.gguf", "ü 名.gguf".encode()], ids=["no utf8", "no ascii"])
+def test_a_name_that_is_no_text(
+    command: Command, origin: Origin, content: Pattern, tmp_path: Path, raw: bytes, env: dict[str, str]
+) -> None:
+    """A file's name is bytes: they come out as they went in, for the file, its part, its receipt, log and result."""
+    target = tmp_path / os.fsdecode(raw)
+    pull = ["pull", origin.url("m.gguf"), "-o", target]
+    first = command.run(*pull, "--verbose", "--log-file", os.fsdecode(raw + b".log"), env=env).check(0)
+    assert content.first_difference(target) is None
+    assert first.stdout == f"{tmp_path}/{raw.decode('utf-8', 'replace')}\n"
+    again = command.run(*pull, "--json", env=env).check(0)
+    assert again.events_named("file")[0]["already_there"] is True
+    command.run("verify", target, env=env).check(0)
+    assert (command.folder / os.fsdecode(raw + b".log")).exists()
+    failed = command.run("pull", origin.url("absent"), "-o", f"{target}2", env=env).check(3)
+    assert "Traceback" not in first.stderr + again.stderr + failed.stderr
+
+
+def test_a_servers_name_is_utf8_on_disk_whatever_the_locale(
+    command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """What a URL calls a file has one name on disk, which does not depend on the user's environment."""
+    origin = origin_factory({"ü.gguf": b"x"})
+    for folder, env in (("a", {}), ("b", NO_UTF8)):
+        result = command.run("pull", origin.url("ü.gguf"), "-d", tmp_path / folder, "--json", env=env).check(
+            0
+        )
+        assert [event["file"] for event in result.events_named("file")] == ["ü.gguf"]
+        assert [path.name for path in (tmp_path / folder).iterdir()] == ["ü.gguf"]
 
 
 def test_a_name_that_only_its_owner_may_give(jarvis: Jarvis, origin: Origin, tmp_path: Path) -> None:
