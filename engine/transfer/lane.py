@@ -31,6 +31,8 @@ from engine.transport.retry import Failure, WireError
 from engine.transport.wire import Answer, Wire, describe
 
 _MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
+_MAX_TLS_BLOCK = 1 << 18
+"""What TLS hands out has been through the core's cache three times; a block of 1 MiB would push it out again."""
 _BLOCK_S = 0.05
 _THROTTLE_POLL_S = 0.01
 
@@ -76,7 +78,7 @@ class Lane:
         self._socket: socket.socket | None = None
         self._piece_start = self._position = 0
         self._block = _FIRST_BLOCK
-        self._max_block = max_block
+        self._max_block = self._largest_block = max_block
         self._discarded = 0
         self._broken: OSError | None = None
         self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
@@ -191,6 +193,9 @@ class Lane:
         if part is None:
             raise _Revoked  # which is why the file could be closed
         self._cell.set_state(BODY)
+        self._largest_block = (
+            min(self._max_block, _MAX_TLS_BLOCK) if answer.url.startswith("https:") else self._max_block
+        )
         # One stream of a file of known size ends there: what a server sends beyond is not the file's.
         self._receive(lease, answer, part, part.size if stop is None else stop)
 
@@ -261,9 +266,10 @@ class Lane:
     def _adapt_block(self, nbytes: int, took_s: float) -> None:
         """A block is what comes in about 50 ms: what a crash or a revocation may cost stays small on slow lines."""
         if took_s < _BLOCK_S / 2 and nbytes == self._block:
-            self._block = min(self._block * 2, self._max_block)
+            self._block = self._block * 2
         elif took_s > _BLOCK_S * 2:
-            self._block = max(self._block // 2, _MIN_BLOCK)
+            self._block = self._block // 2
+        self._block = max(_MIN_BLOCK, min(self._block, self._largest_block))
 
     def _throttled(self, nbytes: int) -> int:
         """Wait until the rate limiter grants something; at most nbytes of it."""
