@@ -15,7 +15,6 @@ import xxhash
 from engine.digest import Hasher, start_hash
 from engine.spans import Grid
 
-
 _WARM_BYTES = 1 << 18
 """What is read back at once: it shall still be in the core's own cache when it is hashed. Beside busy lanes a buffer
 of 4 MiB made reading back nearly as dear as SHA-256 itself."""

@@ -53,7 +53,7 @@ class TlsStream:
         """Decrypt what has been received into view. What ends it for good is kept, for what was decrypted before
         comes first, and OpenSSL tells a failure once: asked again, it would say that the stream has ended."""
         # A record is 16 KiB, so this loop runs 65,000 times a GiB: nothing else belongs into it.
-        # Asking in vain costs an exception, which is dearer than a record: where each record comes alone, nothing waits.
+        # Asking in vain costs an exception, dearer than a record; where each record comes alone, nothing waits.
         read, filled, size, incoming = self._tls.read, 0, len(view), self._incoming
         try:
             while filled < size and (incoming.pending or self._tls.pending() or incoming.eof):
