@@ -24,9 +24,11 @@ class Cell:
         self._words[TOUCHED_NS] = time.monotonic_ns()
 
     def add_received(self, nbytes: int) -> None:
-        """Bytes out of a socket: the sign of life."""
+        """Bytes out of a socket: the sign of life, once there is a body. Until then a server that drips header after
+        header would keep a lane for ever, so the whole answer must begin in time."""
         self._words[RECEIVED] += nbytes
-        self._words[TOUCHED_NS] = time.monotonic_ns()
+        if self._words[STATE] != WAITING:
+            self._words[TOUCHED_NS] = time.monotonic_ns()
 
     def set_unreported(self, nbytes: int) -> None:
         """Bytes on disk that no message has told of yet."""

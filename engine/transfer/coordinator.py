@@ -14,7 +14,7 @@ from typing import Any
 from engine.errors import EngineError
 from engine.settings import Settings
 from engine.store.disk import check_space
-from engine.telemetry import Log
+from engine.telemetry import Log, redact
 from engine.transfer.cores import Load, usable_cores
 from engine.transfer.events import FileDone, Observer
 from engine.transfer.file_transfer import FileTransfer
@@ -301,11 +301,13 @@ class Coordinator:
         number = verdict.lease
         transfer = next(t for t in self._transfers if number in t.leases)
         held = transfer.leases[number]
-        words = "A connection is far slower than the others"
+        shown = redact(held.lease.url)
+        words = f"A connection to {shown} is far slower than the others"
         if verdict.kind == "stalled":
-            words = f"No byte came for {verdict.after_s:.0f} s"
+            words = f"{shown} sent nothing of use for {verdict.after_s:.0f} s"
         self._revoke(number, now)
-        transfer.failed(Failure(kind=verdict.kind, message=f"{words}; it is replaced.", url=""), held, now)
+        failure = Failure(kind=verdict.kind, message=f"{words}; the connection is replaced.", url=shown)
+        transfer.failed(failure, held, now)
 
     def _revoke(self, number: int, now: float) -> None:
         slot = self._slots[number]

@@ -62,10 +62,11 @@ class Sizing(msgspec.Struct, frozen=True):
 
 
 def size_fleet(settings: Settings) -> Sizing:
-    """Lanes as asked for, spread over min(cores, ceil(lanes / 4)) processes."""
-    lanes = settings.connections or CEILING
+    """Most lanes and processes: four lanes or more to a process, up to the cores, unless the user says otherwise;
+    never more processes than lanes."""
+    lanes = settings.connections or max(CEILING, settings.processes or 0)
     if settings.processes is not None:
-        return Sizing(max(lanes, settings.processes), settings.processes)
+        return Sizing(lanes, min(lanes, settings.processes))
     return Sizing(lanes, min(usable_cores(), -(-lanes // _LANES_PER_PROCESS)))
 
 

@@ -75,6 +75,8 @@ class Lane:
         self._lock = threading.Lock()
         self._lease: Lease | None = None
         self._is_revoked = False
+        self._revoked_early = 0
+        """The lease that was revoked before this thread took it up; numbers are never used again."""
         self._socket: socket.socket | None = None
         self._piece_start = self._position = 0
         self._block = _FIRST_BLOCK
@@ -93,7 +95,10 @@ class Lane:
     def revoke(self, lease: int) -> None:
         """End this lease now, if it is still alive; see the module's text."""
         with self._lock:
-            if self._lease is None or self._lease.lease != lease or self._is_revoked:
+            if self._lease is None or self._lease.lease != lease:
+                self._revoked_early = lease
+                return
+            if self._is_revoked:
                 return
             self._is_revoked = True
             self._report_piece()
@@ -108,6 +113,10 @@ class Lane:
 
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     # What the connection tells (transport.metered.Meter)
 
@@ -133,11 +142,13 @@ class Lane:
 
     def _work(self, lease: Lease) -> None:
         with self._lock:
-            self._lease, self._is_revoked = lease, False
+            self._lease, self._is_revoked = lease, lease.lease == self._revoked_early
             self._piece_start = self._position = lease.span.start if lease.span else 0
             self._discarded = 0
             self._broken = None
             self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
+            if self._is_revoked:
+                self._emit(self._ended(None, is_revoked=True))
         failure = None
         try:
             self._fetch(lease)
@@ -167,6 +178,8 @@ class Lane:
             self._emit(LaneFree(self.number, self._discarded))
 
     def _fetch(self, lease: Lease) -> None:
+        if self._is_revoked:
+            raise _Revoked
         self._cell.set_state(WAITING)
         started = time.monotonic()
         answer = self._wire.open("GET", lease.url, request_headers(lease))
@@ -203,6 +216,7 @@ class Lane:
         while True:
             order = self._orders.get()
             if order is None:
+                self._orders.put(None)  # it is for the thread's loop, too
                 raise _Revoked
             if isinstance(order, Proceed) and order.lease == lease:
                 return order

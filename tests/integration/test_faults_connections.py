@@ -1,5 +1,6 @@
 """Connections that break, hang, crawl, or speak no HTTP: what came is kept, the rest is asked for elsewhere."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -221,3 +222,12 @@ def test_an_untrusted_certificate_is_refused_at_once(
         assert other.requests == []
     trial.pull("--insecure")
     trial.assert_exact()
+
+
+def test_headers_that_drip_are_no_sign_of_life(any_trial: Trial) -> None:
+    """An answer has three times the stall timeout to begin, however many headers it sends; the message says who."""
+    trial = any_trial
+    trial.origin.fault("drip_headers", nth=None)
+    result = trial.pull("--stall-timeout", 0.3, "--retries", 0, code=5)
+    assert trial.origin.fired("drip_headers") >= 1
+    trial.assert_failed(result, re.escape(trial.url), "sent nothing of use for 1 s")

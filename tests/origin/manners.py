@@ -47,6 +47,15 @@ def hang_before_headers(exchange: Exchange, *, seconds: float | None = None) -> 
 
 
 @kind("before")
+def drip_headers(exchange: Exchange, *, every_s: float = 0.1) -> None:
+    """An answer that begins, and never gets beyond its headers: another line now and then."""
+    exchange.connection.send(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        exchange.connection.hang(every_s)
+        exchange.connection.send(b"X-More: to come\r\n")
+
+
+@kind("before")
 def close_without_answer(exchange: Exchange, *, reset: bool = False) -> None:
     """The request is read, the connection ends."""
     raise Hangup(reset=reset)

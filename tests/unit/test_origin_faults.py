@@ -99,6 +99,18 @@ def test_behave_ends_faults(origin: Origin, curl: Fetch) -> None:
 # Before an answer
 
 
+def test_drip_headers(origin: Origin) -> None:
+    """drip_headers: a status line, then header after header, without an end."""
+    origin.fault("drip_headers", every_s=0.01)
+    with socket.create_connection(("127.0.0.1", origin.port)) as client:
+        client.sendall(b"GET /f HTTP/1.1\r\nHost: x\r\n\r\n")
+        came = b""
+        while came.count(b"X-More") < 3:
+            came += client.recv(4096)
+    assert came.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\n\r\n" not in came
+    assert origin.fired("drip_headers") == 1
+
+
 def test_hang_before_headers(origin: Origin) -> None:
     """hang_before_headers: nothing for so long, then a good answer."""
     origin.fault("hang_before_headers", seconds=0.4)
