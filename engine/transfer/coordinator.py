@@ -304,7 +304,7 @@ class Coordinator:
         shown = redact(held.lease.url)
         words = f"A connection to {shown} is far slower than the others"
         if verdict.kind == "stalled":
-            words = f"{shown} sent nothing of use for {verdict.after_s:.0f} s"
+            words = f"No byte of content came from {shown} for {verdict.after_s:.0f} s"
         self._revoke(number, now)
         failure = Failure(kind=verdict.kind, message=f"{words}; the connection is replaced.", url=shown)
         transfer.failed(failure, held, now)

@@ -230,4 +230,4 @@ def test_headers_that_drip_are_no_sign_of_life(any_trial: Trial) -> None:
     trial.origin.fault("drip_headers", nth=None)
     result = trial.pull("--stall-timeout", 0.3, "--retries", 0, code=5)
     assert trial.origin.fired("drip_headers") >= 1
-    trial.assert_failed(result, re.escape(trial.url), "sent nothing of use for 1 s")
+    trial.assert_failed(result, "No byte of content", re.escape(trial.url), "for 1 s")
