@@ -210,6 +210,7 @@ def stored_job(
         target=layout.inside(folder, remote.name),
         partial=layout.partial_in_store(root, remote),
         receipts=Receipts(layout.receipts(root)),
+        is_stored=True,
         refresh=refresh,
     )
 

@@ -73,6 +73,10 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     """Commit or tag that the source resolved, for the receipt."""
     model: str = ""
     """What the user calls the model it belongs to."""
+    accept: str | None = None
+    """The Accept header of its requests, where its server insists on one."""
+    role: str = "file"
+    """What it is to its model: model, projector, adapter, config, template, params, license, manifest, or file."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

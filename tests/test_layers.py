@@ -29,8 +29,9 @@ FLOORS = """
     console
     server
     llm_manager
+    library
     model_downloader
-    sources | transfer
+    sources | transfer | model_manifest
     transport | store
     model_registry
     model_path

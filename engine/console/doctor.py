@@ -14,9 +14,9 @@ from typing import Literal
 import msgspec
 
 from engine import __version__
+from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_seconds, format_size
 from engine.console.streams import printable, stdout
-from engine.console.targets import interruptibly
 from engine.errors import AccessDenied, EngineError, NetworkError
 from engine.settings import MIB, Settings, home
 from engine.telemetry import redact

@@ -11,7 +11,7 @@ import msgspec
 from engine.console.sizes import parse_rate, parse_size
 from engine.digest import Digest
 from engine.errors import EngineError, UsageError
-from engine.model_path import ModelPath
+from engine.library.finding import Request
 from engine.model_registry import ModelRegistry
 from engine.settings import DEFAULT_SEGMENT, MIB, Settings
 from engine.sources import Choice
@@ -52,24 +52,12 @@ class Manner(msgspec.Struct, frozen=True):
     verbose: bool = False
 
 
-class PullOptions(msgspec.Struct, frozen=True, kw_only=True):
+class PullOptions(Request, frozen=True, kw_only=True):
     """Options of `jarvis pull`, free of contradictions."""
 
-    targets: tuple[ModelPath, ...]
-    settings: Settings
-    choice: Choice
-    directory: Path | None
-    output: Path | None
-    """Both absolute."""
-    digest: Digest | None
-    token: str | None
-    headers: dict[str, str]
     dry_run: bool
     manner: Manner
     log_file: Path | None
-
-    def __repr__(self) -> str:
-        return f"PullOptions({[path.canonical for path in self.targets]})"
 
 
 class _Faults:

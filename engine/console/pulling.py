@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 
 from engine.console.held import held_bytes
+from engine.console.interruptibly import interruptibly
 from engine.console.interrupts import PULL_INTERRUPTED
 from engine.console.options import PullOptions, parse_options
 from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
 from engine.console.streams import is_terminal
 from engine.console.summary import WORTH_TELLING_S, summary
-from engine.console.targets import credentials_for, find_jobs, interruptibly
 from engine.errors import EngineError
-from engine.model_downloader import pull
+from engine.library.finding import Found, credentials_for, find_jobs
+from engine.library.pulling import pull_models
 from engine.store.disk import disk_errors
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
@@ -54,18 +55,18 @@ def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job]) -> int:
         return dry_run(jobs, options, reporter, credentials)
     if jobs:
         reporter.begin({str(job.target): job.remote.size for job in jobs})
-        _run(jobs, options, reporter, credentials)
+        _run(found, options, reporter, credentials)
     code = reporter.end()
     if reporter.files and not options.manner.quiet:
         reporter.say(_summary(options, reporter, jobs))
     return code
 
 
-def _run(jobs: Sequence[Job], options: PullOptions, reporter: Reporter, credentials: Credentials) -> None:
+def _run(found: Sequence[Found], options: PullOptions, reporter: Reporter, credentials: Credentials) -> None:
     settings = options.settings
     if is_terminal() and not options.manner.quiet:
         settings = msgspec.structs.replace(settings, progress_interval_s=_REDRAW_S)
-    for job, outcome in zip(jobs, pull(jobs, settings, credentials, reporter), strict=True):
+    for job, outcome in pull_models(found, settings, credentials, reporter):
         if isinstance(outcome, EngineError):
             reporter.failed(outcome, file=job.remote.name, path=str(job.target), kept_bytes=held_bytes(job))
 

@@ -14,8 +14,27 @@ def models(root: Path) -> Path:
     return root / "llm"
 
 
+def blobs(root: Path) -> Path:
+    """Contents by digest: <root>/blobs/sha256-<hex>."""
+    return root / "blobs"
+
+
 def receipts(root: Path) -> Path:
     return root / "receipts"
+
+
+def manifests(root: Path) -> Path:
+    """One JSON file a model: <root>/manifests/<key>.json."""
+    return root / "manifests"
+
+
+def registry(root: Path) -> Path:
+    """What registries said, byte for byte: <root>/registry/<host>/<repository>/<tag>."""
+    return root / "registry"
+
+
+def partials(root: Path) -> Path:
+    return root / "partial"
 
 
 def key_of(file: RemoteFile) -> str:
@@ -28,7 +47,7 @@ def key_of(file: RemoteFile) -> str:
 
 def partial_in_store(root: Path, file: RemoteFile) -> Path:
     """<root>/partial/<key>/"""
-    return root / "partial" / key_of(file)
+    return partials(root) / key_of(file)
 
 
 def partial_beside(target: Path) -> Path:

@@ -18,5 +18,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     partial: Path
     """Folder of the part, on the target's file system."""
     receipts: Receipts
+    is_stored: bool = False
+    """Whether target is a view in the store, of a content that is kept as a blob."""
     refresh: Callable[[], RemoteFile] | None = None
     """Ask the source again what it publishes; used when content does not agree with its digest."""

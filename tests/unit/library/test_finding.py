@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.console.targets import credentials_for, find_jobs
 from engine.errors import EngineError, UsageError
+from engine.library.finding import credentials_for, find_jobs
 from engine.transport.auth import Credentials
 from tests.unit.console.made import options
 

@@ -1,0 +1,1 @@
+"""The models on this machine: pulled into the store, kept once, checked, updated, removed."""

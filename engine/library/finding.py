@@ -1,0 +1,191 @@
+"""From targets to jobs: which files they mean, where those go, and who gets which credentials."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from engine.digest import Digest
+from engine.errors import EngineError, PathError, UsageError
+from engine.model_downloader import loose_job, stored_job
+from engine.model_path import HUB_REGISTRY, ModelPath
+from engine.remote_file import RemoteFile, RemoteName
+from engine.settings import Settings
+from engine.sources import Choice, Source, find_source
+from engine.store import layout
+from engine.transfer.job import Job
+from engine.transport.auth import Credentials, hub_credentials, hub_endpoint, hub_origins, origin_of
+
+if TYPE_CHECKING:
+    from engine.transport.client import Client
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted, where it goes, and who may be told which secret."""
+
+    targets: tuple[ModelPath, ...]
+    settings: Settings = Settings()
+    choice: Choice = Choice()
+    directory: Path | None = None
+    """Files keep their own paths below it; without it and output, they go into the store."""
+    output: Path | None = None
+    """The name of the one file. Both are absolute."""
+    digest: Digest | None = None
+    token: str | None = None
+    headers: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({[path.canonical for path in self.targets]})"
+
+    @property
+    def is_for_store(self) -> bool:
+        return self.directory is None and self.output is None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What one target turned out to be: jobs, or the reason why not."""
+
+    target: ModelPath
+    jobs: list[Job]
+    """What is to be done for it, once no file is fetched for two targets."""
+    files: list[Job] = []
+    """All that belongs to it, the main file first."""
+    error: EngineError | None = None
+    source: Source | None = None
+
+
+def credentials_for(request: Request) -> Credentials:
+    """Typed tokens and headers go to the targets' own origin, those of the environment to the Hub's only.
+
+    Raises UsageError where there are several origins: what is one's secret is not another's.
+    """
+    if (request.token or request.headers) and len(
+        {origin_of(_origins(path)[0]) for path in request.targets}
+    ) > 1:
+        raise UsageError(
+            "--token and --header belong to one server, and the targets are on several. Pull them apart."
+        )
+    credentials = hub_credentials(None)
+    for path in request.targets:
+        for origin in _origins(path):
+            if request.token:
+                credentials = credentials.with_token(origin, request.token)
+            if request.headers:
+                credentials = credentials.with_headers(origin, request.headers)
+    return credentials
+
+
+def _origins(path: ModelPath) -> list[str]:
+    """Where a target's files are asked for; the Hub's names are one."""
+    if path.url is not None:
+        return [path.url]
+    if path.registry == HUB_REGISTRY:
+        return [hub_endpoint(), *sorted(hub_origins())]
+    return [f"{path.scheme}://{path.registry}"]
+
+
+def find_jobs(request: Request, credentials: Credentials) -> list[Found]:
+    """Ask the sources what each target means. One that fails does not stop the others."""
+    from engine.transport.client import Client
+
+    with Client(request.settings, credentials) as client:
+        found = [_find(path, request, client) for path in request.targets]
+    return _distinct(found)
+
+
+def _find(path: ModelPath, request: Request, client: "Client") -> Found:
+    try:
+        source = find_source(path)
+        choice = request.choice
+        if path.url is not None and request.output is not None:
+            choice = msgspec.structs.replace(choice, name=_called(request.output))
+        files = source.list_files(client, path, choice)
+        _check_single(path, files, request)
+        jobs = [_job(path, file, request, source) for file in files]
+    except EngineError as exc:
+        return Found(path, [], error=exc)
+    return Found(path, jobs, jobs, source=source)
+
+
+def _called(output: Path) -> str:
+    """What messages call a file of the user's own naming, which need not be a name that a stranger may give."""
+    try:
+        return RemoteName.parse(output.name)
+    except PathError:
+        return "output"
+
+
+def _check_single(path: ModelPath, files: list[RemoteFile], request: Request) -> None:
+    """What can only be said of one file, and of a plain file."""
+    if len(files) > 1 and request.output is not None:
+        raise UsageError(
+            f"{path.canonical} has {len(files)} files, and --output names one. Use --dir, or choose with --file."
+        )
+    if len(files) > 1 and request.digest is not None:
+        raise UsageError(
+            f"{path.canonical} has {len(files)} files, and --sha256 is one file's. Choose one with --file."
+        )
+    if request.settings.hash is None and path.url is None:
+        raise UsageError("--hash none is for plain URLs: a model's files are always hashed.")
+
+
+def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source) -> Job:
+    if request.digest is not None:
+        if file.digest is not None and file.digest.algorithm == "sha256" and file.digest != request.digest:
+            raise UsageError(
+                f"--sha256 says {request.digest.hex}, but {path.canonical} publishes {file.digest.hex} "
+                f"for {file.name}. Check which is meant."
+            )
+        file = msgspec.structs.replace(file, digest=request.digest)
+
+    def ask_again() -> RemoteFile:
+        # On a helper thread, long after: a client of its own.
+        from engine.transport.client import Client
+
+        with Client(request.settings, credentials_for(request)) as fresh:
+            return source.refresh(fresh, file)
+
+    ask = None if path.url is not None or request.digest is not None else ask_again
+    if request.output is not None:
+        return msgspec.structs.replace(loose_job(file, request.output), refresh=ask)
+    if request.directory is not None:
+        return msgspec.structs.replace(
+            loose_job(file, layout.inside(request.directory, file.name)), refresh=ask
+        )
+    return stored_job(file, *shelf_of(path), refresh=ask)
+
+
+def shelf_of(path: ModelPath) -> tuple[str, str]:
+    """Namespace and repository under which a target is kept; a plain file's are its host and its folders."""
+    if path.url is None:
+        return path.namespace or path.registry.replace(":", "_"), path.repository
+    parts = urlsplit(path.url)
+    host = parts.netloc.replace(":", "_").strip("[]")
+    folder = unquote(parts.path.rpartition("/")[0]).strip("/")
+    try:
+        return host, RemoteName.parse(folder or "files")
+    except PathError as exc:
+        raise PathError(
+            f"The folders of {path.canonical} cannot be kept as they are. Say where to with -o FILE."
+        ) from exc
+
+
+def _distinct(found: list[Found]) -> list[Found]:
+    """The same file asked for twice is fetched once; two different ones cannot have one place."""
+    taken: dict[Path, str] = {}
+    distinct: list[Found] = []
+    for one in found:
+        fresh = {job.target: job for job in one.files}
+        clash = next((j for j in one.files if taken.get(j.target, j.remote.url) != j.remote.url), None)
+        clash = clash or next((j for j in one.files if fresh[j.target].remote.url != j.remote.url), None)
+        if clash is not None:
+            error = UsageError(
+                f"Two different files would both become {str(clash.target)!r}. Pull them one by one."
+            )
+            distinct.append(Found(one.target, [], error=error))
+            continue
+        jobs = [job for target, job in fresh.items() if target not in taken]
+        taken |= {job.target: job.remote.url for job in jobs}
+        distinct.append(msgspec.structs.replace(one, jobs=jobs))
+    return distinct

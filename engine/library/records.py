@@ -1,0 +1,61 @@
+"""What is remembered of a model that was pulled into the store: its manifest, and the registry's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from engine.library.finding import Found, shelf_of
+from engine.model_downloader import Outcome
+from engine.model_manifest import ManifestManager, ModelManifest
+from engine.settings import home
+from engine.store import layout
+from engine.telemetry import redact
+from engine.transfer.events import FileDone
+from engine.transfer.job import Job
+
+
+def record(found: Found, outcomes: Mapping[Path, Outcome]) -> None:
+    """Write the manifest of a model that is complete; one that is not keeps the manifest it had. Nothing is written
+    where nothing has changed. Raises StoreError."""
+    pairs = [(job, outcomes.get(job.target)) for job in found.files]
+    done = [(job, outcome) for job, outcome in pairs if isinstance(outcome, FileDone)]
+    if len(done) < len(found.files):
+        return
+    manager = ManifestManager(layout.manifests(home()))
+    key = found.target.canonical
+    known = manager.get_manifest(key)
+    fresh = _manifest(found, done, known)
+    if known is None or _content(known) != _content(fresh):
+        manager.update_manifest(key, fresh)
+
+
+def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifest | None) -> ModelManifest:
+    path = found.target
+    namespace, repository = shelf_of(path)
+    manifest = ModelManifest(
+        model_key=path.canonical,
+        registry=path.registry,
+        namespace=namespace,
+        repository=repository,
+        tag=path.tag,
+        revision=done[0][0].remote.revision,
+        quantization=path.quantization,
+    )
+    for job, outcome in done:
+        remote = job.remote
+        if outcome.sha256 is not None:
+            manifest.add_layer(
+                str(remote.name), outcome.sha256, outcome.size, role=remote.role, url=redact(remote.url)
+            )
+    manifest.mark_downloaded()
+    if all(outcome.verified is True for _, outcome in done):
+        manifest.mark_verified()
+    if known is not None:
+        for field in ("display_name", "parameters", "context_length", "architecture"):
+            setattr(manifest, field, getattr(known, field))
+    return manifest
+
+
+def _content(manifest: ModelManifest) -> tuple[object, ...]:
+    """What makes a manifest worth writing again."""
+    layers = [(layer.content, layer.role) for layer in manifest.layers]
+    return layers, manifest.revision, manifest.downloaded, manifest.verified, manifest.quantization
