@@ -22,7 +22,7 @@ class Visit:
 
     request: Request
     resource: str
-    """manifest, blob, chunksums, token or object (of the storage)."""
+    """ping (/v2/), manifest, blob, chunksums, token, or object (of the storage)."""
     name: str
     """NAMESPACE/MODEL; of an object its path."""
     reference: str

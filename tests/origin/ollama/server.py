@@ -40,8 +40,6 @@ class Registry(Origin):
         request = exchange.request
         if request.method not in ("GET", "HEAD"):
             return plain(405, "GET and HEAD only.\n", [("Allow", "GET, HEAD")])
-        if request.path in ("v2", "v2/"):
-            return _json(200, {})
         visit = self._visit(request)
         if visit is None:
             return plain(404, "404 page not found\n")
@@ -49,16 +47,18 @@ class Registry(Origin):
         if rule is not None:
             exchange.record.refused = rule.name
             return self._refuse(rule, visit)
-        return {
+        answers = {
+            "ping": lambda _visit: _json(200, {}),
             "manifest": self._manifest,
             "blob": self._blob,
             "chunksums": self._chunksums,
             "token": self._token,
-        }[visit.resource](visit)
+        }
+        return answers[visit.resource](visit)
 
     def _visit(self, request: Request) -> Visit | None:
-        if request.path == "token":
-            return Visit(request, "token", "", "", self.shelf, self.tokens, self.signer)
+        if plain_resource := {"token": "token", "v2": "ping", "v2/": "ping"}.get(request.path):
+            return Visit(request, plain_resource, "", "", self.shelf, self.tokens, self.signer)
         match = _ROUTE.fullmatch(request.path)
         if match is None:
             return None

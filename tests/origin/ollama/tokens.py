@@ -14,8 +14,9 @@ class Tokens:
         self._generation = 0
 
     def challenge(self, base: str, name: str) -> str:
-        """The value of WWW-Authenticate."""
-        return f'Bearer realm="{base}/token",service="{MANNERS["service"]}",scope="{_scope(name)}"'
+        """The value of WWW-Authenticate; without a scope where no name is asked for (at /v2/)."""
+        scope = f',scope="{_scope(name)}"' if name else ""
+        return f'Bearer realm="{base}/token",service="{MANNERS["service"]}"{scope}'
 
     def issue(self, query: str) -> str:
         """For the scopes that a request to the realm names; RFC 6749's form, as JSON's token."""
