@@ -94,8 +94,11 @@ def _chosen(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iter
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """By the Hub's rules: fnmatch with case, over the whole path."""
-    return any(fnmatchcase(path, f"{glob}*" if glob.endswith("/") else glob) for glob in patterns)
+    """By the Hub's rules (huggingface_hub's filter_repo_objects): fnmatch with case over the whole path, a
+    backslash is a slash, and what ends in one means all below."""
+    globs = (glob.replace("\\", "/") for glob in patterns)
+    path = path.replace("\\", "/")
+    return any(fnmatchcase(path, f"{glob}*" if glob.endswith("/") else glob) for glob in globs)
 
 
 def check_clashes(paths: list[str]) -> None:
