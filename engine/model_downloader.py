@@ -11,12 +11,14 @@ from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import MIB, Settings, home
 from engine.store import layout
 from engine.store.receipts import Receipts
+from engine.telemetry import Log, redact
 from engine.transfer.admission import hash_file
 from engine.transfer.events import Event, FileDone, Observer, Progress
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials, hub_credentials
 from engine.transport.redirects import check_url
 
+_log = Log(__name__)
 Outcome = FileDone | EngineError
 
 
@@ -122,6 +124,7 @@ class ModelDownloader:
             model=model_key,
         )
         target = layout.inside(self.download_dir.expanduser().absolute(), remote.name)
+        _log.info("download.started", model=model_key, file=filename, url=redact(remote.url))
         (outcome,) = pull(
             [loose_job(remote, target)],
             self._settings(force=force),
@@ -129,7 +132,9 @@ class ModelDownloader:
             _Callback(model_key, progress_callback),
         )
         if isinstance(outcome, EngineError):
+            _log.info("download.failed", model=model_key, file=filename, error=str(outcome))
             raise outcome
+        _log.info("download.complete", model=model_key, file=filename, size=outcome.size)
         return Path(outcome.path)
 
     def calculate_file_hash(self, path: Path | str) -> str:

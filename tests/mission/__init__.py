@@ -1,0 +1,1 @@
+"""The mission document, and a small internet in which its examples run."""
