@@ -27,6 +27,8 @@ from engine.server.run import BackgroundServer
 from engine.store.receipts import Receipts
 from engine.transport.retry import RETRYABLE_STATUS, Failure, Kind
 from tests.command import ROOT
+from tests.mission.gguf import write_tiny_gguf
+from tests.mission.world import DEEPSEEK, MISTRAL, QWEN, VARIANTS
 from tests.origin import File, Origin, Pattern
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -394,7 +396,8 @@ def world(
     minilm: Path,
     gguf_file: Path,
 ) -> Iterator[World]:
-    """All servers that any page needs. The Hub of two pages has a gated model, that of the others real ones."""
+    """All servers that any page needs. The Hub of two pages has a gated model, that of the others real ones, and
+    where a page speaks of shortcuts what they stand for."""
     origin = origin_factory({"model.gguf": File(MODEL, pace=12e6), "small.gguf": Pattern(1_000_000)})
     gated = origin_factory()
     add_model(gated, "acme/gated-GGUF", "gated-Q4_K_M.gguf", b"GGUF" + bytes(999_996), TOKEN)
@@ -409,6 +412,11 @@ def world(
                 os.link(path, folder / path.name) if same_device(path, folder) else (
                     folder / path.name
                 ).write_bytes(path.read_bytes())
+    if any(f"[{page}.md" in request.node.name for page in ("shortcuts", "own-models", "batch")):
+        for repository in (MISTRAL, QWEN, DEEPSEEK):
+            stem = repository.rpartition("/")[2].removesuffix("-GGUF")
+            for variant in VARIANTS:
+                write_tiny_gguf(tmp_path / "models" / repository / f"{stem}-{variant}.gguf", 250_000)
     with BackgroundServer(tmp_path / "models") as hub:
         is_gated = request.node.name.endswith(("[private.md]", "[trouble.md]"))
         world = World(tmp_path, origin, gated.base if is_gated else hub.url)
@@ -453,12 +461,18 @@ def _bare(line: str) -> str:
     return " ".join(_NUMBER.sub("#", line).split())
 
 
-@pytest.mark.parametrize("number", range(1))
-def test_python_of_the_readme_runs(number: int, world: World) -> None:
-    """README's example is a program that runs as it stands, and prints what its comments say."""
-    source = blocks(text_of("README.md"), "python")[number]
-    (world.work / "example.py").write_text(world.translate(source))
-    printed = world.run("python example.py", "")
-    for said in re.findall(r"#> (.+)$", source, re.MULTILINE):
-        assert agrees(f"…\n{said}\n…", printed), printed
-    assert (world.work / "models/small.gguf").stat().st_size == 1_000_000
+WITH_PYTHON = [
+    page for page in [ROOT / "README.md", *GUIDE] if blocks(page.read_text(encoding="utf-8"), "python")
+]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda path: path.name)
+def test_python_of_a_page_runs(page: Path, world: World) -> None:
+    """A page's Python, taken together, is a program that runs as it stands, and prints what its comments say, in
+    their order."""
+    source = "\n\n".join(blocks(page.read_text(encoding="utf-8"), "python"))
+    (world.work / "example.py").write_text(world.translate(source), encoding="utf-8")
+    printed = world.run("python example.py || echo failed", "")
+    said = re.findall(r"#> (.+)$", source, re.MULTILINE)
+    assert agrees("…\n" + "".join(f"{line}\n…\n" for line in said), printed), printed
+    assert not printed.endswith("failed\n"), printed
