@@ -188,8 +188,9 @@ class ManifestManager:
         Durable when it returns. Raises UsageError for fields that cannot be, StoreError where the disk refuses.
         """
         place = self.path_of(key)
+        manifest.model_key, manifest.updated_at = key, _now()
+        _encoded(manifest)  # raises for what cannot be, before anything is touched
         with disk_errors("keep the manifest", place), self._locked():
-            manifest.model_key, manifest.updated_at = key, _now()
             _continue(manifest, self._find(place))
             self._replace(place, _encoded(manifest))
 

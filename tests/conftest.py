@@ -3,7 +3,8 @@ that is marked `alone` runs while no other one does."""
 
 import fcntl
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from tests.certificates import Certificates
 from tests.command import Command
+from tests.curl import Curl
 from tests.leftovers import Watch
 from tests.origin import Content, File, Origin
+from tests.origin.ollama import Model, OllamaRegistry
 from tests.real_models import find_minilm, write_gguf
 
 _NOT_INHERITED = ("HF_", "HUGGING", "JARVIS_", "OLLAMA_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_")
@@ -81,6 +84,25 @@ def origin_factory() -> Iterator[Callable[..., Origin]]:
             return stack.enter_context(Origin(files, **options))
 
         yield make
+
+
+@pytest.fixture
+def ollama_factory() -> Iterator[Callable[..., OllamaRegistry]]:
+    """Registries as Ollama's: `ollama_factory([Model("library/tiny", [Layer("model", Pattern(size))])], tls=tls)`."""
+    with ExitStack() as stack:
+
+        def make(models: Sequence[Model] = (), **options: Any) -> OllamaRegistry:
+            return stack.enter_context(OllamaRegistry(models, **options))
+
+        yield make
+
+
+@pytest.fixture
+def curl(tmp_path: Path) -> Callable[..., Curl]:
+    """One request of curl's: `curl(url, "-H", "Range: bytes=0-9").status`."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    return lambda url, *options, **more: Curl(tmp_path, url, *options, **more)
 
 
 @pytest.fixture

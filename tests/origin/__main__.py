@@ -19,17 +19,17 @@ def main() -> None:
     """Serve until interrupted, and print every request once it has ended."""
     options = _arguments()
     files: dict[str, Content | File] = {name: FileContent(Path(path)) for name, path in options.file}
-    files.update({name: Pattern(_size(size)) for name, size in options.pattern})
+    files.update({name: Pattern(size_of(size)) for name, size in options.pattern})
     tls = Certificates(options.tls) if options.tls else None
     with Origin(files, tls=tls, host=options.host, port=options.port) as origin:
         for text in options.fault:
-            name, settings = _fault(text)
+            name, settings = fault_of(text)
             origin.fault(name, **settings)
         for name in files:
             print(origin.url(name), flush=True)
         if tls is not None:
             print(f"--cacert {tls.cacert}", flush=True)
-        _print_requests(origin)
+        print_requests(origin)
 
 
 def _arguments() -> argparse.Namespace:
@@ -37,27 +37,27 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--tls", type=Path, metavar="DIR", help="https, with certificates written to DIR")
-    parser.add_argument("--file", type=_pair, action="append", default=[], metavar="NAME=PATH")
-    parser.add_argument("--pattern", type=_pair, action="append", default=[], metavar="NAME=SIZE")
+    parser.add_argument("--file", type=pair, action="append", default=[], metavar="NAME=PATH")
+    parser.add_argument("--pattern", type=pair, action="append", default=[], metavar="NAME=SIZE")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[,OPTION=VALUE...]")
     return parser.parse_args()
 
 
-def _pair(text: str) -> tuple[str, str]:
+def pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
     return name, value
 
 
-def _size(text: str) -> int:
+def size_of(text: str) -> int:
     factor = _SUFFIXES.get(text[-1:].upper())
     return int(text[:-1]) * factor if factor else int(text)
 
 
-def _fault(text: str) -> tuple[str, dict[str, Any]]:
+def fault_of(text: str) -> tuple[str, dict[str, Any]]:
     name, *settings = text.split(",")
-    return name, {key: _value(value) for key, value in map(_pair, settings)}
+    return name, {key: _value(value) for key, value in map(pair, settings)}
 
 
 def _value(text: str) -> Any:
@@ -68,13 +68,14 @@ def _value(text: str) -> Any:
         return text
 
 
-def _print_requests(origin: Origin) -> None:
+def print_requests(*origins: Origin) -> None:
+    """A line a request, until SIGINT or SIGTERM."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     printed: set[Record] = set()
     while not stop.wait(0.2):
-        for record in origin.requests:
+        for record in (record for origin in origins for record in origin.requests):
             if record.ended is not None and record not in printed:
                 printed.add(record)
                 print(_line(record), flush=True)
@@ -82,7 +83,8 @@ def _print_requests(origin: Origin) -> None:
 
 def _line(record: Record) -> str:
     span = f"{record.range[0]}-{record.range[1]}" if record.range else "all"
-    struck = f"  {' '.join(record.faults)}" if record.faults else ""
+    why = [*record.faults, *([record.refused] if record.refused else [])]
+    struck = f"  {' '.join(why)}" if why else ""
     return f"#{record.connection} {record.method} {record.target} [{span}] {record.status} {record.sent} B{struck}"
 
 

@@ -29,6 +29,8 @@ class Record:
     """Body bytes handed to the kernel."""
     faults: list[str] = field(default_factory=list)
     """Names of the faults that really happened to it, in order."""
+    refused: str | None = None
+    """Name of the rule by which it was refused, where the origin has rules."""
     completed: bool = False
     """The whole answer, as it was meant to be, was handed to the kernel."""
     started: float = field(default_factory=time.monotonic)

@@ -1,7 +1,6 @@
 """The misbehaving origin itself, watched by curl and by raw sockets."""
 
 import hashlib
-import shutil
 import socket
 import subprocess
 import threading
@@ -17,32 +16,6 @@ from tests.origin import Bytes, Changed, Origin, Pattern
 Make = Callable[..., Origin]
 SIZE = 3_000_000
 MODEL = Pattern(SIZE, seed=7)
-
-
-class Curl:
-    """What curl made of an address: exit code, body, and the last answer's status and headers."""
-
-    def __init__(self, folder: Path, url: str, *options: str, time_s: float = 20) -> None:
-        body, head = folder / "curl-body", folder / "curl-head"
-        for path in (body, head):
-            path.unlink(missing_ok=True)
-        words = ["curl", "-sS", "--noproxy", "*", "-o", str(body), "-D", str(head), "-m", str(time_s)]
-        done = subprocess.run(  # the exit code is what tests look at
-            [*words, *options, url], capture_output=True, text=True, timeout=time_s + 10, check=False
-        )
-        self.code, self.stderr = done.returncode, done.stderr
-        self.body = body.read_bytes() if body.exists() else b""
-        heads = head.read_bytes().decode("latin-1").split("\r\n\r\n") if head.exists() else []
-        lines = heads[-2].splitlines() if len(heads) > 1 else []
-        self.status = int(lines[0].split()[1]) if lines else None
-        self.headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines[1:]) if k}
-
-
-@pytest.fixture
-def curl(tmp_path: Path) -> Callable[..., Curl]:
-    if shutil.which("curl") is None:
-        pytest.skip("curl is not installed")
-    return lambda url, *options, **more: Curl(tmp_path, url, *options, **more)
 
 
 def raw(origin: Origin, request: str, *, timeout_s: float = 10) -> bytes:

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from tests.certificates import Certificates, Identity
+from tests.curl import Curl
 from tests.origin import File, Origin, Pattern
 from tests.origin.faults import KINDS
-from tests.unit.test_origin import Curl, curl, get, raw
-
-__all__ = ["curl"]
+from tests.unit.test_origin import get, raw
 
 Make = Callable[..., Origin]
 Fetch = Callable[..., Curl]
