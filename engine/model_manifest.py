@@ -95,6 +95,8 @@ class ModelManifest(msgspec.Struct, kw_only=True):
     """In tokens."""
     architecture: str | None = None
     quantization: str | None = None
+    choice: dict[str, str | list[str]] = {}
+    """What was chosen among the registry's files, beyond what the key says: quant, file, revision, include, exclude."""
     version: _Count = 1
     """Counts the contents that this key has had; a new one begins when a file is another one, or gone."""
     created_at: _Time = msgspec.field(default_factory=_now)

@@ -95,17 +95,57 @@ def pull(**given: Any) -> int:
 
 
 @cli.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("texts", nargs=-1, metavar="[MODEL|FILE]...")
 @click.option("--sha256", metavar="HEX", help="What the one file must hash to, instead of its receipt.")
+@click.option("--repair", is_flag=True, help="Fetch again what is damaged, and only that.")
 @click.option("--json", is_flag=True, help="One event a line on stdout.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
 @click.option("--verbose", is_flag=True, help="Everything that happens, in words.")
-def verify(files: tuple[str, ...], sha256: str | None, **manner: bool) -> int:
-    """Hash files that were pulled again, and compare them with their receipts."""
+def verify(texts: tuple[str, ...], sha256: str | None, repair: bool, **manner: bool) -> int:
+    """Hash files that were pulled again, and compare them with their receipts; without any, all models."""
     from engine.console.options import Manner
     from engine.console.verifying import run_verify
 
-    return _work(lambda: run_verify(files, sha256, Manner(**manner)))
+    return _work(lambda: run_verify(texts, sha256, Manner(**manner), repair=repair))
+
+
+@cli.command("rm")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+def rm(models: tuple[str, ...]) -> int:
+    """Remove models, and say what that frees. What other models share stays."""
+    from engine.console.keeping import run_rm
+
+    return _work(lambda: run_rm(models))
+
+
+@cli.command("gc")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+def gc(dry_run: bool, as_json: bool) -> int:
+    """Sweep the store: contents that no model needs, downloads that nobody has gone on with."""
+    from engine.console.keeping import run_gc
+
+    return _work(lambda: run_gc(dry_run=dry_run, as_json=as_json))
+
+
+@cli.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+def outdated(models: tuple[str, ...], as_json: bool) -> int:
+    """Ask the registries which models have changed since they were pulled."""
+    from engine.console.keeping import run_outdated
+
+    return _work(lambda: run_outdated(models, as_json=as_json))
+
+
+@cli.command()
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--json", "as_json", is_flag=True, help="One event a line on stdout.")
+def update(models: tuple[str, ...], as_json: bool) -> int:
+    """Pull models again that have changed; without any, all."""
+    from engine.console.keeping import run_update
+
+    return _work(lambda: run_update(models, as_json=as_json))
 
 
 @cli.command()

@@ -1,7 +1,7 @@
 """`jarvis pull`: options in, files and an exit code out."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,18 @@ from engine.transport.auth import Credentials
 _REDRAW_S = 0.15
 
 
-def run_pull(given: Mapping[str, Any]) -> int:
-    """Pull all targets; the exit code. Raises UsageError or PathError for what was typed wrongly."""
+Finder = Callable[[PullOptions, Credentials], list[Found]]
+
+
+def run_pull(given: Mapping[str, Any], find: Finder = find_jobs) -> int:
+    """Pull all targets; the exit code. find: what asks for their files. Raises UsageError or PathError for what was
+    typed wrongly."""
     options = parse_options(given)
     if options.log_file is not None:
         start_log(options.log_file)
     reporter, jobs = Reporter(options.manner), list[Job]()
     try:
-        return _pull(options, reporter, jobs)
+        return _pull(options, reporter, jobs, find)
     except KeyboardInterrupt:
         if not jobs:
             return reporter.interrupted(0, PULL_INTERRUPTED)
@@ -42,9 +46,9 @@ def run_pull(given: Mapping[str, Any]) -> int:
         reporter.close()
 
 
-def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job]) -> int:
+def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finder) -> int:
     credentials = credentials_for(options)
-    found = interruptibly(lambda: find_jobs(options, credentials))
+    found = interruptibly(lambda: find(options, credentials))
     jobs += [job for one in found for job in one.jobs]
     for one in found:
         if one.error is not None:

@@ -13,38 +13,57 @@ from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
 from engine.digest import Digest, start_hash
 from engine.errors import DigestMismatch, EngineError, NotFound, StoreError, UsageError
+from engine.library.mending import Subject, mend, subjects_of
+from engine.library.repair import bad_segments
 from engine.settings import MIB, home
 from engine.store import layout
 from engine.store.disk import disk_errors
 from engine.store.receipts import Receipt, Receipts
 from engine.transfer.events import FileDone, Progress
-from engine.transfer.frontier import check_of, read_span
+from engine.transfer.frontier import read_span
 
 _REPORT_S = 0.25
 _BLOCK = 4 * MIB
 _SHOWN = 5
 
 
-def run_verify(files: Sequence[str], sha256: str | None, manner: Manner) -> int:
-    """Verify all files; the exit code. Raises UsageError or PathError for what was typed wrongly."""
-    if sha256 is not None and len(files) > 1:
-        raise UsageError("--sha256 is one file's, and there are several.")
+def run_verify(texts: Sequence[str], sha256: str | None, manner: Manner, *, repair: bool = False) -> int:
+    """Verify files, and the files of models; the exit code. Without any, all models of the store. What is damaged
+    is mended, if repair says so. Raises UsageError, PathError or NotFound for what was typed wrongly."""
+    if sha256 is not None and (len(texts) != 1 or repair):
+        raise UsageError("--sha256 judges one file that is named, and repairs nothing.")
     expected = Digest.parse(sha256) if sha256 is not None else None
     if expected is not None and expected.algorithm != "sha256":
         raise UsageError(f"--sha256 takes a SHA-256 digest, not {expected.algorithm}.")
     receipts = Receipts(layout.receipts(home()))
     reporter = Reporter(manner)
-    paths = [Path(text).expanduser().absolute() for text in files]
-    reporter.begin({str(path): None for path in paths})
+    subjects = subjects_of(texts)
+    reporter.begin({str(subject.path): None for subject in subjects})
     try:
-        for path in paths:
+        for subject in subjects:
             try:
-                _verify(path, expected, receipts, reporter)
+                _verify(subject.path, expected, receipts, reporter)
+            except (DigestMismatch, NotFound) as exc:
+                _mend(subject, exc, receipts, reporter) if repair else _fail(subject, exc, reporter)
             except EngineError as exc:
-                reporter.failed(exc, file=path.name, path=str(path))
+                _fail(subject, exc, reporter)
         return reporter.end()
     finally:
         reporter.close()
+
+
+def _fail(subject: Subject, exc: EngineError, reporter: Reporter) -> None:
+    reporter.failed(exc, file=subject.path.name, path=str(subject.path))
+
+
+def _mend(subject: Subject, fault: EngineError, receipts: Receipts, reporter: Reporter) -> None:
+    reporter.say(f"{fault}")
+    try:
+        outcome = mend(subject, receipts, reporter)
+    except EngineError as exc:
+        outcome = exc
+    if isinstance(outcome, EngineError):
+        _fail(subject, outcome, reporter)
 
 
 def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: Reporter) -> None:
@@ -142,25 +161,10 @@ def _judge(path: Path, size: int, wanted: str | None, actual: str, receipt: Rece
     against = "what was given" if wanted and not (receipt and receipt.sha256 == wanted) else "its receipt"
     raise DigestMismatch(
         f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where} "
-        "Pull it again with --force, and do not trust it until then.",
+        "`jarvis verify --repair` fetches what is damaged again; do not trust the file until then.",
         expected=wanted or "",
         actual=actual,
     )
-
-
-def bad_segments(path: Path, receipt: Receipt) -> list[int]:
-    """Segments that are no longer what was received, by the receipt's checks. Raises StoreError."""
-    grid, checks = receipt.grid, receipt.checks
-    if grid is None or checks is None:
-        return []
-    with disk_errors("read", path), path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(min(_BLOCK, checks.segment_size)))
-        spans = [grid.span_of(index) for index in range(grid.count)]
-        return [
-            index
-            for index, span in enumerate(spans)
-            if check_of(file.fileno(), span.start, span.stop, buffer) != checks.value(index)
-        ]
 
 
 def _in_words(bad: Sequence[int], receipt: Receipt) -> str:

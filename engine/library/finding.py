@@ -1,5 +1,7 @@
 """From targets to jobs: which files they mean, where those go, and who gets which credentials."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -53,6 +55,7 @@ class Found(msgspec.Struct, frozen=True):
     """All that belongs to it, the main file first."""
     error: EngineError | None = None
     source: Source | None = None
+    choice: Choice = Choice()
 
 
 def credentials_for(request: Request) -> Credentials:
@@ -87,10 +90,20 @@ def _origins(path: ModelPath) -> list[str]:
 
 def find_jobs(request: Request, credentials: Credentials) -> list[Found]:
     """Ask the sources what each target means. One that fails does not stop the others."""
+    return find_all([request], credentials)
+
+
+def find_all(requests: Sequence[Request], credentials: Credentials) -> list[Found]:
+    """The same for several requests, which are one pull."""
     from engine.transport.client import Client
 
-    with Client(request.settings, credentials) as client:
-        found = [_find(path, request, client) for path in request.targets]
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(request.settings, credentials)) for request in requests]
+        found = [
+            _find(path, request, client)
+            for request, client in zip(requests, clients, strict=True)
+            for path in request.targets
+        ]
     return _distinct(found)
 
 
@@ -105,7 +118,7 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
         jobs = [_job(path, file, request, source) for file in files]
     except EngineError as exc:
         return Found(path, [], error=exc)
-    return Found(path, jobs, jobs, source=source)
+    return Found(path, jobs, jobs, source=source, choice=request.choice)
 
 
 def _called(output: Path) -> str:

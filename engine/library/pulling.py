@@ -26,18 +26,24 @@ def pull_models(
 ) -> list[tuple[Job, Outcome]]:
     """Fetch what was found under one scheduler, and remember the models that went into the store. Returns every job
     with its outcome, in order; a failed one does not stop the others. KeyboardInterrupt as `pull` raises it."""
-    jobs = [job for one in found for job in one.jobs]
-    keeper = _Keeper({str(job.target): job for job in jobs if job.is_stored}, observer)
-    holdings = Holdings(home(), settings, observer)
-    for job in jobs:
-        if not settings.force:
-            holdings.supply(job)
-    done = list(zip(jobs, pull(jobs, settings, credentials, keeper), strict=True))
+    done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
     outcomes = {job.target: outcome for job, outcome in done}
     for one in found:
         if one.files and all(job.is_stored for job in one.files):
             record(one, outcomes)
     return done
+
+
+def pull_jobs(
+    jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+) -> list[tuple[Job, Outcome]]:
+    """Fetch what the store has not, and keep what comes into it. Returns every job with its outcome, in order."""
+    keeper = _Keeper({str(job.target): job for job in jobs if job.is_stored}, observer)
+    holdings = Holdings(home(), settings, observer)
+    for job in jobs:
+        if not settings.force:
+            holdings.supply(job)
+    return list(zip(jobs, pull(jobs, settings, credentials, keeper), strict=True))
 
 
 class _Keeper:

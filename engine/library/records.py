@@ -7,6 +7,7 @@ from engine.library.finding import Found, shelf_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.settings import home
+from engine.sources import Choice
 from engine.store import layout
 from engine.telemetry import redact
 from engine.transfer.events import FileDone
@@ -38,7 +39,8 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
         repository=repository,
         tag=path.tag,
         revision=done[0][0].remote.revision,
-        quantization=path.quantization,
+        quantization=path.quantization or (found.choice.quant and found.choice.quant.upper()),
+        choice=_as_dict(found.choice),
     )
     for job, outcome in done:
         remote = job.remote
@@ -55,7 +57,19 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
     return manifest
 
 
+def _as_dict(choice: Choice) -> dict[str, str | list[str]]:
+    fields = {name: getattr(choice, name) for name in ("quant", "file", "revision", "include", "exclude")}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items() if v}
+
+
 def _content(manifest: ModelManifest) -> tuple[object, ...]:
     """What makes a manifest worth writing again."""
     layers = [(layer.content, layer.role) for layer in manifest.layers]
-    return layers, manifest.revision, manifest.downloaded, manifest.verified, manifest.quantization
+    return (
+        layers,
+        manifest.choice,
+        manifest.revision,
+        manifest.downloaded,
+        manifest.verified,
+        manifest.quantization,
+    )

@@ -1,0 +1,114 @@
+"""`jarvis rm`, `gc`, `outdated`, `update`: looking after the models that are here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from engine.console.exit_codes import combined, exit_code
+from engine.console.pulling import run_pull
+from engine.console.sizes import format_size
+from engine.console.streams import printable, stderr, stdout
+from engine.errors import EngineError
+from engine.library.lookup import find_model, manifests
+from engine.library.removal import Removed, collect, remove_model
+from engine.library.updates import Standing, find_again, look_for_updates
+from engine.model_manifest import ModelManifest
+from engine.settings import Settings
+
+
+def run_rm(models: Sequence[str]) -> int:
+    """Remove models; the exit code."""
+    codes = []
+    for text in models:
+        try:
+            manifest = find_model(text)
+            removed = remove_model(manifest)
+        except EngineError as exc:
+            codes.append(_failed(exc))
+            continue
+        stdout().say(printable(f"{manifest.model_key}: removed, {_freed(removed)}"))
+    return combined(codes)
+
+
+def run_gc(*, dry_run: bool, as_json: bool) -> int:
+    """Sweep the store; the exit code."""
+    removed = collect(dry_run=dry_run)
+    for one in removed:
+        if as_json:
+            fields = {"path": str(one.path), "why": one.why, "freed_bytes": one.freed_bytes}
+            stdout().say(msgspec.json.encode(fields).decode())
+        else:
+            stdout().say(printable(f"{one.path}: {one.why} ({format_size(one.freed_bytes)})"))
+    verb = "would be removed" if dry_run else "removed"
+    stderr().say(f"{len(removed)} {verb}, {_freed(removed)}")
+    return 0
+
+
+def run_outdated(models: Sequence[str], *, as_json: bool) -> int:
+    """Say which models have news; the exit code."""
+    standings = look_for_updates(_chosen(models), Settings())
+    for standing in standings:
+        if as_json:
+            stdout().say(msgspec.json.encode(_fields(standing)).decode())
+        elif standing.error is None:
+            stdout().say(printable(f"{standing.model}: {_in_words(standing)}"))
+    return combined(_failed(s.error) for s in standings if s.error is not None)
+
+
+def run_update(models: Sequence[str], *, as_json: bool) -> int:
+    """Pull what has news, or may have; the exit code."""
+    settings = Settings()
+    standings = look_for_updates(chosen := _chosen(models), settings)
+    code = combined(_failed(s.error) for s in standings if s.error is not None)
+    wanted = [
+        m for m, s in zip(chosen, standings, strict=True) if s.is_outdated or (s.unknown and not s.error)
+    ]
+    if not wanted:
+        return code
+    given = _pull_options([m.model_key for m in wanted], as_json=as_json)
+    return run_pull(given, lambda options, _: find_again(wanted, options.settings)) or code
+
+
+def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:
+    """What `jarvis pull KEY...` would be given."""
+    from engine.console.commands import pull
+
+    with pull.make_context("pull", [*keys, "--json"] if as_json else keys) as context:
+        return dict(context.params)
+
+
+def _chosen(models: Sequence[str]) -> list[ModelManifest]:
+    return [find_model(text) for text in models] if models else manifests().list_manifests()
+
+
+def _in_words(standing: Standing) -> str:
+    if standing.unknown:
+        return "its server publishes no digests; `jarvis update` asks it for the file"
+    if not standing.is_outdated:
+        return "up to date"
+    return "; ".join(
+        f"{what}: {', '.join(names)}"
+        for what, names in (("new or changed", standing.changed), ("no longer there", standing.gone))
+        if names
+    )
+
+
+def _fields(standing: Standing) -> dict[str, object]:
+    return {
+        "model": standing.model,
+        "outdated": standing.is_outdated,
+        "changed": standing.changed,
+        "gone": standing.gone,
+        "unknown": standing.unknown,
+        "error": str(standing.error) if standing.error else None,
+    }
+
+
+def _freed(removed: Sequence[Removed]) -> str:
+    return f"{format_size(sum(one.freed_bytes for one in removed))} freed"
+
+
+def _failed(exc: EngineError) -> int:
+    stderr().say(printable(f"error: {exc}"))
+    return exit_code(exc)

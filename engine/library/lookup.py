@@ -1,0 +1,41 @@
+"""Which model of this machine a person means."""
+
+from difflib import get_close_matches
+
+from engine.errors import NotFound, PathError
+from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_registry import ModelRegistry
+from engine.settings import home
+from engine.store import layout
+
+
+def manifests() -> ManifestManager:
+    """Those of the store."""
+    return ManifestManager(layout.manifests(home()))
+
+
+def find_model(text: str) -> ModelManifest:
+    """By key, by any spelling of its path, by shortcut, or by a part of the key that only one has.
+
+    Raises NotFound, with the keys that are near.
+    """
+    manager = manifests()
+    for key in (text, _canonical(text)):
+        if key and (manifest := manager.get_manifest(key)) is not None:
+            return manifest
+    everything = manager.list_manifests()
+    found = [m for m in everything if text.casefold() in m.model_key.casefold()]
+    if len(found) == 1:
+        return found[0]
+    keys = [m.model_key for m in found or everything]
+    near = sorted(keys) if found else get_close_matches(text, keys, 5, 0.4)
+    hint = f" Meant may be: {', '.join(near[:10])}." if near else " `jarvis list` shows what there is."
+    what = "There is no model" if not found else f"{len(found)} models are called something like"
+    raise NotFound(f"{what} {text[:200]!r} in the store.{hint}")
+
+
+def _canonical(text: str) -> str | None:
+    try:
+        return ModelRegistry.parse(text).canonical
+    except PathError:
+        return None

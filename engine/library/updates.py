@@ -1,0 +1,83 @@
+"""Whether the models of this machine are still what their registries publish. Digests are compared, never JSON."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from engine.errors import EngineError
+from engine.library.finding import Found, Request, find_all
+from engine.library.removal import views_of
+from engine.model_manifest import ModelManifest
+from engine.model_registry import ModelRegistry
+from engine.settings import Settings, home
+from engine.sources import Choice
+from engine.store import layout
+from engine.store.receipts import Receipts
+from engine.transfer.job import Job
+from engine.transport.auth import hub_credentials
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model stands to what is published."""
+
+    model: str
+    changed: list[str] = []
+    """Files that are new or have another content."""
+    gone: list[str] = []
+    """Files that are no longer published."""
+    unknown: bool = False
+    """Its server publishes no digests: only pulling it again would tell."""
+    error: EngineError | None = None
+
+    @property
+    def is_outdated(self) -> bool:
+        return bool(self.changed or self.gone)
+
+
+def look_for_updates(manifests: Sequence[ModelManifest], settings: Settings) -> list[Standing]:
+    """Ask the sources; one that fails does not stop the others. Raises PathError for a key that is no model path."""
+    found = find_again(manifests, settings)
+    return [_compare(manifest, one) for manifest, one in zip(manifests, found, strict=True)]
+
+
+def find_again(manifests: Sequence[ModelManifest], settings: Settings) -> list[Found]:
+    """What the models' paths mean now, with what was chosen then."""
+    requests = [_request(manifest, settings) for manifest in manifests]
+    return find_all(requests, hub_credentials(None))
+
+
+def _request(manifest: ModelManifest, settings: Settings) -> Request:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest.choice.items()}
+    return Request(
+        targets=(ModelRegistry.parse(manifest.model_key),),
+        settings=settings,
+        choice=msgspec.convert(fields, Choice),
+    )
+
+
+def _compare(manifest: ModelManifest, found: Found) -> Standing:
+    if found.error is not None:
+        return Standing(model=manifest.model_key, error=found.error)
+    have = _known_digests(manifest)
+    published = {str(job.remote.name): job for job in found.files}
+    return Standing(
+        model=manifest.model_key,
+        changed=sorted(name for name, job in published.items() if _has_changed(job, have.get(name))),
+        gone=sorted(have.keys() - published.keys()),
+        unknown=all(job.remote.digest is None for job in found.files),
+    )
+
+
+def _known_digests(manifest: ModelManifest) -> dict[str, set[str]]:
+    """By file: its SHA-256, and the digest that was published when it was pulled, which may be Git's."""
+    receipts = Receipts(layout.receipts(home()))
+    known = {}
+    for layer, view in zip(manifest.layers, views_of(manifest), strict=True):
+        receipt = receipts.find(view)
+        known[layer.filename] = {f"sha256:{layer.sha256}", (receipt and receipt.digest) or ""}
+    return known
+
+
+def _has_changed(job: Job, have: set[str] | None) -> bool:
+    digest = job.remote.digest
+    return have is None or (digest is not None and str(digest) not in have)
