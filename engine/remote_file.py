@@ -76,7 +76,8 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     accept: str | None = None
     """The Accept header of its requests, where its server insists on one."""
     role: str = "file"
-    """What it is to its model: model, projector, adapter, config, template, params, license, manifest, or file."""
+    """What it is to its model: model, projector, adapter, template, params, system, messages, license, config,
+    manifest, or just a file."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from engine.errors import UsageError
 from engine.model_path import HUB_REGISTRY, OLLAMA_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.selection import Choice
@@ -33,19 +32,22 @@ class Source(Protocol):
 
 
 def find_source(path: ModelPath) -> Source:
-    """The source that speaks this path's protocol. A custom registry is taken for a Hub. Asks nobody."""
+    """The source that speaks this path's protocol; for a custom registry one that will find it out. Asks nobody."""
     if path.url is not None:
         from engine.sources.plain_http import PlainHttp
 
         return PlainHttp()
     if path.registry == OLLAMA_REGISTRY:
-        raise UsageError(
-            f"{path.canonical} is in the Ollama registry, which this version does not pull from. "
-            "Name a Hugging Face repository (hf.co/namespace/repository) or a URL."
-        )
-    from engine.sources.huggingface import HuggingFace
-    from engine.transport.auth import hub_endpoint
+        from engine.sources.oci import Oci
 
-    return HuggingFace(
-        hub_endpoint() if path.registry == HUB_REGISTRY else f"{path.scheme}://{path.registry}"
-    )
+        return Oci()
+    if path.registry == HUB_REGISTRY:
+        from engine.sources.huggingface import HuggingFace
+        from engine.transport.auth import hub_endpoint
+
+        return HuggingFace(hub_endpoint())
+    from engine.settings import home
+    from engine.sources.custom import Custom
+    from engine.sources.origins import KnownOrigins
+
+    return Custom(f"{path.scheme}://{path.registry}", KnownOrigins(home()))

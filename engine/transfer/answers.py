@@ -22,6 +22,8 @@ def request_headers(lease: Lease) -> dict[str, str]:
     headers = {"Range": format_range(lease.span)} if lease.span else {}
     if lease.identity and not lease.has_digest and lease.identity.strong_etag:
         headers["If-Match"] = lease.identity.strong_etag
+    if lease.accept:
+        headers["Accept"] = lease.accept
     return headers
 
 

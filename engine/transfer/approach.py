@@ -57,6 +57,7 @@ class Approach:
             is_located=self._located not in (None, self._remote.url),
             wants_facts=self._located is None,
             is_probe=not is_known,
+            accept=self._remote.accept,
         )
 
     def opened(self, opened: Opened) -> None:

@@ -59,6 +59,8 @@ class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """Answer with Opened before the body."""
     is_probe: bool = False
     """Wait for Proceed before the body: the part does not exist yet."""
+    accept: str | None = None
+    """The media types that the answer may have; None for any."""
 
 
 class Proceed(Message, frozen=True, array_like=True, tag="proceed"):

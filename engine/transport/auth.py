@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import PathError, UsageError
+from engine.transport.challenge import basic, repository_of
 
 HUB = "https://huggingface.co"
 _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
@@ -37,10 +38,16 @@ class Credentials(msgspec.Struct, frozen=True):
     """Secret headers by origin. Never logged, never stored; sent to workers through their pipe."""
 
     by_origin: dict[str, dict[str, str]] = {}
+    earned: dict[str, str] = {}
+    """Tokens that registries have given for a repository, by origin and repository. The one thing here that changes:
+    all lanes of a process share it, and whoever renews a token renews it for all (transport/wire.py)."""
 
     def for_url(self, url: str) -> dict[str, str]:
         """The headers that a request to this URL may carry."""
-        return dict(self.by_origin.get(origin_of(url), {}))
+        headers = dict(self.by_origin.get(origin_of(url), {}))
+        if self.earned and (token := self.earned.get(token_key(url))):
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
 
     def with_headers(self, url: str, headers: Mapping[str, str]) -> Self:
         """A copy in which the origin of url also gets these headers. Raises UsageError for what no header can hold."""
@@ -55,6 +62,17 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credentials({sorted(self.by_origin)})"
+
+
+def token_key(url: str) -> str:
+    """Under which an earned token is kept; empty for addresses that are no registry's."""
+    repository = repository_of(url)
+    return f"{origin_of(url)}/{repository}" if repository else ""
+
+
+def _basic(token: str) -> dict[str, str]:
+    _bearer(token)
+    return {"Authorization": basic(token)}
 
 
 def _bearer(token: str) -> dict[str, str]:

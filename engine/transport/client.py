@@ -57,14 +57,16 @@ class Client:
         if "_wire" in self.__dict__:
             self._wire.close()
 
-    def get_json(self, url: str, *, limit_bytes: int = 64 << 20) -> JsonAnswer:
+    def get_json(
+        self, url: str, *, limit_bytes: int = 64 << 20, accept: str = "application/json"
+    ) -> JsonAnswer:
         """GET url with at most limit_bytes of body. Raises the typed refusal of a final status, else NetworkError."""
         failure = None
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 time.sleep(wait_s(failure, attempt, self._settings.retry_delay_s))
             try:
-                return self._get(url, limit_bytes)
+                return self._get(url, limit_bytes, accept)
             except WireError as exc:
                 failure = exc.failure
                 _log.info(
@@ -80,12 +82,12 @@ class Client:
         assert failure is not None  # noqa: S101 - the loop ran at least once
         raise error_of(failure)
 
-    def _get(self, url: str, limit_bytes: int) -> JsonAnswer:
+    def _get(self, url: str, limit_bytes: int, accept: str) -> JsonAnswer:
         from engine.transport.bodies import read_bounded, status_failure
 
         _log.debug("request.started", url=redact(url))
         answer = self._wire.open(
-            "GET", url, {"Accept": "application/json"}, read_timeout_s=3 * self._settings.stall_timeout_s
+            "GET", url, {"Accept": accept}, read_timeout_s=3 * self._settings.stall_timeout_s
         )
         if answer.status != 200:
             raise WireError(status_failure(answer))

@@ -12,6 +12,7 @@ import msgspec
 
 from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
 from engine.telemetry import redact
+from engine.transport.challenge import repository_of
 
 _TOKEN_ADVICE = "set a token with --token or in HF_TOKEN"  # noqa: S105 - advice, not a password
 _API = re.compile(
@@ -72,6 +73,8 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
 
 def _token_advice(url: str) -> str:
     """What to do without a right to url: HF_TOKEN goes to the Hub alone."""
+    if repository_of(url):
+        return "pass --token USER:PASSWORD, or the token itself"
     return _TOKEN_ADVICE if model_page(url) else "pass --token or --header"
 
 
@@ -143,8 +146,17 @@ def _error_field(body: bytes) -> str:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return ""
-    error = answer.get("error") if isinstance(answer, dict) else None
-    return error if isinstance(error, str) else ""
+    if not isinstance(answer, dict):
+        return ""
+    error = answer.get("error")
+    return error if isinstance(error, str) else _registry_error(answer.get("errors"))
+
+
+def _registry_error(errors: object) -> str:
+    """What an OCI registry says (distribution spec, "Error Codes"): `[{"code", "message", "detail"}]`."""
+    first = errors[0] if isinstance(errors, list) and errors else None
+    message = first.get("message") if isinstance(first, dict) else None
+    return message if isinstance(message, str) else ""
 
 
 def _clean(text: str) -> str:

@@ -23,6 +23,7 @@ from engine.settings import Settings
 from engine.telemetry import hide_signed_urls, redact
 from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
+from engine.transport.challenge import TokenRequest, bearer_challenge, repository_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
 from engine.transport.retry import Failure, WireError
@@ -81,10 +82,18 @@ class Wire:
         """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError."""
         hops: list[Hop] = []
         start = check_url(url)
+        is_challenged = False
         while True:
             with _translated(url):
                 must_be_public = bool(hops) and url != start and self._is_public(start)
-                response = self._send(method, url, headers, read_timeout_s, must_be_public=must_be_public)
+                sent = self._credentials.for_url(url)
+                response = self._send(
+                    method, url, {**headers, **sent}, read_timeout_s, must_be_public=must_be_public
+                )
+            if response.status == 401 and not is_challenged and origin_of(url) == origin_of(start):
+                is_challenged = True
+                if self._earn_token(url, response, sent.get("Authorization")):
+                    continue
             if response.status not in REDIRECTS:
                 return Answer(response, url, hops)
             hops.append(Hop(url, response.headers))
@@ -104,6 +113,36 @@ class Wire:
         self._turn += 1
         self._addresses.pop(origin_of(url), None)
 
+    def _earn_token(self, url: str, response: urllib3.HTTPResponse, sent: str | None) -> bool:
+        """Answer a registry's challenge, if this is one; whether the request is to be sent again. sent is the
+        Authorization that was not enough. Raises WireError."""
+        challenge = bearer_challenge(response.headers.get("www-authenticate", ""))
+        if challenge is None or repository_of(url) is None:
+            return False
+        from engine.transport.tokens import earn  # needs what is defined here
+
+        with _translated(url):
+            self._drain(response)
+
+        def send(request: TokenRequest) -> Answer:
+            with _translated(request.url):
+                elsewhere = origin_of(request.url) != origin_of(url)
+                return Answer(
+                    self._send(
+                        request.method,
+                        request.url,
+                        {"Accept": "application/json", **request.headers},
+                        3 * self._settings.stall_timeout_s,
+                        must_be_public=elsewhere and self._is_public(url),
+                        body=request.body,
+                    ),
+                    request.url,
+                    [],
+                )
+
+        earn(self._credentials, url, challenge, sent, send)
+        return True
+
     def _drain(self, response: urllib3.HTTPResponse) -> None:
         """Read a redirect's small body so that its connection can be used again; drop a large one."""
         if int(response.headers.get("content-length") or 1 << 20) > 1 << 16:
@@ -120,6 +159,7 @@ class Wire:
         read_timeout_s: float | None,
         *,
         must_be_public: bool,
+        body: bytes | None = None,
     ) -> urllib3.HTTPResponse:
         parts = urlsplit(url)
         target = parts._replace(scheme="", netloc="").geturl() or "/"
@@ -128,7 +168,6 @@ class Wire:
             "Accept": "*/*",
             "Accept-Encoding": "identity",
             **headers,
-            **self._credentials.for_url(url),
             "Host": parts.netloc,
         }
         failure: Exception | None = None
@@ -141,6 +180,7 @@ class Wire:
                 response: Any = pool.urlopen(
                     method,
                     url if pool.proxy is not None and parts.scheme == "http" else target,
+                    body=body,
                     headers=sent,
                     retries=False,
                     redirect=False,

@@ -7,7 +7,9 @@ from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import Settings
 from engine.sources import Choice, find_source
+from engine.sources.custom import Custom
 from engine.sources.huggingface import HuggingFace
+from engine.sources.oci import Oci
 from engine.sources.plain_http import PlainHttp
 from engine.transport.auth import Credentials
 from engine.transport.client import Client
@@ -20,23 +22,17 @@ def client():
 
 
 def test_find_source_by_registry(monkeypatch):
-    """A file's URL is plain; Hugging Face is at HF_ENDPOINT; a custom registry is taken for a Hub at its host."""
+    """A file's URL is plain; Hugging Face is at HF_ENDPOINT; Ollama's registry speaks OCI; what a custom one speaks is
+    found out later."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9/hub/")
     assert isinstance(find_source(ModelRegistry.parse("https://h.example/m.gguf")), PlainHttp)
-    for text, endpoint in [
-        ("hf.co/ns/repo", "http://127.0.0.1:9/hub"),
-        ("models.example/ns/repo", "https://models.example"),
-        ("localhost:8080/ns/repo", "http://localhost:8080"),
-    ]:
-        source = find_source(ModelRegistry.parse(text))
-        assert isinstance(source, HuggingFace)
-        assert source.endpoint == endpoint
-
-
-def test_find_source_refuses_ollama():
-    """The Ollama registry is refused in words, not by a missing class."""
-    with pytest.raises(UsageError, match=r"hf\.co"):
-        find_source(ModelRegistry.parse("llama3"))
+    hub = find_source(ModelRegistry.parse("hf.co/ns/repo"))
+    assert isinstance(hub, HuggingFace)
+    assert hub.endpoint == "http://127.0.0.1:9/hub"
+    for text in ("llama3", "ollama/ns/m:8b", "registry.ollama.ai/library/m@sha256:" + "a" * 64):
+        assert isinstance(find_source(ModelRegistry.parse(text)), Oci), text
+    for text in ("models.example/ns/repo", "localhost:8080/ns/deep/repo:v1"):
+        assert isinstance(find_source(ModelRegistry.parse(text)), Custom), text
 
 
 @pytest.mark.parametrize(

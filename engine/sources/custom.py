@@ -1,0 +1,76 @@
+"""A custom registry: which protocol it speaks is found by asking, the Hub's first, and remembered."""
+
+from typing import TYPE_CHECKING
+
+from engine.errors import AccessDenied, EngineError, NotFound, ProtocolViolation
+from engine.model_path import ModelPath
+from engine.remote_file import RemoteFile
+from engine.sources.huggingface import HuggingFace
+from engine.sources.oci import Oci, RawManifest
+from engine.sources.origins import KnownOrigins
+from engine.sources.selection import Choice
+from engine.telemetry import Log
+
+if TYPE_CHECKING:
+    from engine.transport.client import Client
+
+_log = Log(__name__)
+_HUB, _OCI = "hub", "oci"
+_WORDS = {_HUB: "as a Hub", _OCI: "as an OCI registry"}
+
+
+class Custom:
+    """Takes the first protocol in which the server knows the model.
+
+    What was remembered only says which is asked first, so that a server may change, and speak both.
+    """
+
+    def __init__(self, origin: str, known: KnownOrigins) -> None:
+        """`origin` is scheme, host and port: "http://localhost:5000"."""
+        self._origin = origin
+        self._known = known
+        self._source: HuggingFace | Oci | None = None
+
+    @property
+    def manifest(self) -> RawManifest | None:
+        """What the last listing was read from, where that was an OCI manifest."""
+        return self._source.manifest if isinstance(self._source, Oci) else None
+
+    def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
+        """As Source says. Where no protocol fits, the error holds the answers to both."""
+        refused: dict[str, EngineError] = {}
+        for protocol in self._order(path):
+            source = HuggingFace(self._origin) if protocol == _HUB else Oci()
+            try:
+                files = source.list_files(client, path, choice)
+            except (NotFound, AccessDenied, ProtocolViolation) as exc:
+                _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
+                refused[protocol] = exc
+                continue
+            self._source = source
+            self._known.remember(self._origin, protocol)
+            return files
+        raise _none_fits(path, refused)
+
+    def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:
+        """As Source says."""
+        return self._source.refresh(client, file) if self._source else file
+
+    def _order(self, path: ModelPath) -> list[str]:
+        """What to ask, in this order; a Hub's names have two parts, and its revisions are no digests."""
+        if (path.pin and path.pin.startswith("sha256:")) or path.model_id.count("/") != 1:
+            return [_OCI]
+        return [_OCI, _HUB] if self._known.protocol_of(self._origin) == _OCI else [_HUB, _OCI]
+
+
+def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
+    """One error for all answers, of the kind that says most about what to do."""
+    errors = list(refused.values())
+    if len(errors) == 1:
+        return errors[0]
+    answers = "; ".join(f"{_WORDS[protocol]}: {error}" for protocol, error in refused.items())
+    message = f"{path.registry} was asked for {path.model_id} in both protocols. {answers}"
+    for kind in (AccessDenied, NotFound):
+        if any(isinstance(error, kind) for error in errors):
+            return kind(message)
+    return ProtocolViolation(message)

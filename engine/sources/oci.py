@@ -1,0 +1,190 @@
+"""OCI registries, Ollama's among them (OCI distribution spec, "Pulling manifests" and "Pulling blobs").
+
+One GET brings the manifest, one more where the tag names an index: no HEAD, which registry.ollama.ai does not answer
+soundly. The manifest says size and digest of every blob; a blob's name is its digest, so nothing that comes can be
+another version. Challenges for tokens are answered below, in transport/challenge.py.
+"""
+
+import hashlib
+import platform
+import re
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.errors import DigestMismatch, NotFound, PathError, UsageError
+from engine.model_path import ModelPath
+from engine.remote_file import RemoteFile
+from engine.sources.listing import in_words
+from engine.sources.oci_layers import Layer, layers_of
+from engine.sources.oci_manifest import (
+    ACCEPT,
+    MAX_MANIFEST_BYTES,
+    Descriptor,
+    Index,
+    Manifest,
+    broken,
+    parse_manifest,
+)
+from engine.sources.selection import Choice, matches
+from engine.telemetry import Log, redact
+
+if TYPE_CHECKING:
+    from engine.transport.client import Client
+
+_log = Log(__name__)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_MAX_DEPTH = 3
+"""Indexes below each other: two are seen in the wild."""
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+class RawManifest(msgspec.Struct, frozen=True):
+    """A manifest as the registry sent it: its digest is that of these very bytes, so they are never written anew."""
+
+    body: bytes
+    media_type: str
+    digest: str
+    """ "sha256:<hex>", computed."""
+    url: str
+
+
+class Oci:
+    """One registry protocol for all registries; `manifest` is what the last listing was read from."""
+
+    def __init__(self) -> None:
+        self.manifest: RawManifest | None = None
+
+    def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
+        """As Source says. One request, one more for each index on the way."""
+        path = _chosen(path, choice)
+        raw = self.read_manifest(client, path)
+        manifest = parse_manifest(raw.body, redact(raw.url))
+        if isinstance(manifest, Index):
+            raise TypeError("read_manifest follows indexes")
+        self.manifest = raw
+        label = path.tag or (raw.digest[7:19] if path.pin else "latest")
+        layers = _wanted(layers_of(manifest, path.repository, label), choice)
+        _log.info("model.listed", model=path.canonical, manifest=raw.digest, chosen=len(layers))
+        return [_remote(path, raw, layer) for layer in layers]
+
+    def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:  # noqa: ARG002 - Source's signature
+        """The same: a blob is asked for by its digest, and whatever is published for a tag now is another blob."""
+        return file
+
+    def read_manifest(self, client: "Client", path: ModelPath) -> RawManifest:
+        """The manifest that the path names; where that is an index, the manifest in it that is for here.
+
+        Raises NotFound, AccessDenied, DigestMismatch (a pin that the bytes do not have), ProtocolViolation,
+        UsageError (an index that leaves a choice), NetworkError.
+        """
+        if path.pin is None and not _TAG.fullmatch(path.tag or "latest"):
+            raise PathError(
+                f"{path.tag!r} is no tag: at most 128 letters, digits, dots, dashes, underscores."
+            )
+        raw = _get(client, path.manifest_url, path.pin)
+        for _ in range(_MAX_DEPTH):
+            document = parse_manifest(raw.body, redact(raw.url))
+            if isinstance(document, Manifest):
+                return raw
+            entry = _entry_for_here(document, path)
+            base = path.manifest_url.rpartition("/")[0]
+            raw = _get(client, f"{base}/{entry.digest}", entry.digest, entry.size)
+        raise broken(redact(raw.url), f"indexes are nested more than {_MAX_DEPTH - 1} deep")
+
+
+def _chosen(path: ModelPath, choice: Choice) -> ModelPath:
+    """The path with the choice in it. Raises UsageError for a choice that means nothing here."""
+    if choice.quant is not None:
+        raise UsageError(
+            f"-q chooses among a repository's files; in this registry the tag does: {path.model_id}:{choice.quant}."
+        )
+    revision = choice.revision
+    if revision is None:
+        return path
+    if revision not in (path.tag or revision, path.pin or revision):
+        raise UsageError(
+            f"The model path and --revision {revision!r} name different versions. Leave one out."
+        )
+    if _DIGEST.fullmatch(revision):
+        return msgspec.structs.replace(path, pin=revision)
+    return msgspec.structs.replace(path, tag=revision)
+
+
+def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -> RawManifest:
+    answer = client.get_json(url, limit_bytes=MAX_MANIFEST_BYTES, accept=ACCEPT)
+    digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
+    shown = redact(url)
+    # The header is what the registry itself says of these bytes; another algorithm's says nothing to us.
+    said = answer.headers.get("docker-content-digest", "")
+    for promised in (pin, said if _DIGEST.fullmatch(said) else None):
+        if promised is not None and promised != digest:
+            raise DigestMismatch(
+                f"The manifest at {shown} does not have the SHA256 digest that was promised: expected {promised}, "
+                f"got {digest}. Nothing was written. Check the pin, or ask whoever runs the registry.",
+                expected=promised.removeprefix("sha256:"),
+                actual=digest.removeprefix("sha256:"),
+            )
+    if size is not None and size != len(answer.body):
+        raise broken(shown, f"it has {len(answer.body)} bytes, and its index says {size}")
+    media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+    return RawManifest(answer.body, media_type, digest, url)
+
+
+def _entry_for_here(index: Index, path: ModelPath) -> Descriptor:
+    """Of several manifests under one tag the only one, else the only one for this kind of machine."""
+    entries = [entry for entry in index.manifests if not _is_attestation(entry)]
+    fitting = entries if len(entries) == 1 else [entry for entry in entries if _fits(entry)]
+    distinct = {entry.digest: entry for entry in fitting}
+    if not entries:
+        raise NotFound(f"{path.canonical} is an index with no model in it. Check the name and the tag.")
+    if len(distinct) != 1:
+        which = in_words(f"{path.model_id}@{entry.digest} ({_platform(entry)})" for entry in entries)
+        raise UsageError(f"{path.canonical} stands for several manifests. Choose one of: {which}.")
+    return next(iter(distinct.values()))
+
+
+def _is_attestation(entry: Descriptor) -> bool:
+    """What BuildKit adds to an index about the others in it."""
+    return bool(entry.note("vnd.docker.reference.type")) or _platform(entry) == "unknown/unknown"
+
+
+def _fits(entry: Descriptor) -> bool:
+    machine = platform.machine()
+    here = f"{platform.system().lower()}/{_ARCHITECTURES.get(machine, machine)}"
+    return entry.platform is None or _platform(entry) == here
+
+
+def _platform(entry: Descriptor) -> str:
+    return f"{entry.platform.os}/{entry.platform.architecture}" if entry.platform else "any machine"
+
+
+def _wanted(layers: list[Layer], choice: Choice) -> list[Layer]:
+    """All, or those that --file, --include and --exclude name. Raises NotFound, which lists what there is."""
+    found = [
+        layer
+        for layer in layers
+        if (choice.file is None or layer.name.casefold() == choice.file.casefold())
+        and (not choice.include or matches(layer.name, choice.include))
+        and not matches(layer.name, choice.exclude)
+    ]
+    if not found:
+        raise NotFound(
+            f"No file here is what was chosen. There are: {in_words(layer.name for layer in layers)}. "
+            "Choose among them."
+        )
+    return found
+
+
+def _remote(path: ModelPath, raw: RawManifest, layer: Layer) -> RemoteFile:
+    base = path.manifest_url.rpartition("/manifests/")[0]
+    return RemoteFile(
+        name=layer.name,
+        url=f"{base}/blobs/{layer.digest}",
+        size=layer.size,
+        digest=layer.digest,
+        revision=raw.digest,
+        model=path.canonical,
+        role=layer.role,
+    )
