@@ -39,6 +39,10 @@ class PathError(EngineError, ValueError):
     """A model path, URL, digest or remote name that cannot be one."""
 
 
+class FormatError(EngineError, ValueError):
+    """A file whose content is not what its format demands: damaged, cut off, or made to do harm."""
+
+
 class UsageError(EngineError, ValueError):
     """Options that contradict each other or are out of range."""
 

@@ -36,7 +36,7 @@ FLOORS = """
     model_registry
     model_path
     remote_file
-    digest spans settings telemetry
+    digest spans settings telemetry gguf_header
     errors
 """
 """From the top. What stands on one floor may import each other, unless a | is between them."""
@@ -46,7 +46,7 @@ THIRD_PARTY = {
     "xxhash": {"store", "transfer"},
     "urllib3": {"transport"},
     "truststore": {"transport"},
-    "psutil": {"console"},
+    "psutil": {"console", "library"},
     "platformdirs": {"settings"},
     "structlog": {"telemetry"},
     "click": {"cli", "console"},

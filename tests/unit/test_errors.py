@@ -10,6 +10,7 @@ from engine.errors import (
     Busy,
     DigestMismatch,
     EngineError,
+    FormatError,
     NetworkError,
     NoSpace,
     NotFound,
@@ -25,6 +26,7 @@ TEXT = "the file SHA256-404 of http://h/404/SHA256"
 SAMPLES: list[EngineError] = [
     EngineError(TEXT),
     PathError(TEXT),
+    FormatError(TEXT),
     UsageError(TEXT),
     NotFound(TEXT),
     AccessDenied(TEXT, visit="https://h/ns/repo"),
