@@ -21,13 +21,19 @@ from engine.telemetry import redact
 HUB_REGISTRY = "huggingface.co"
 OLLAMA_REGISTRY = "registry.ollama.ai"
 
-# llama.cpp's types (Q4_K_M, IQ3_XXS, TQ1_0, BF16, MXFP4_MOE) and the prefixes that repackers put before them.
-_QUANT_TEXT = (
-    r"(?:(?:UD|I1)-)?"
-    r"(?:I?Q[1-9][0-9]?(?:_[0-9A-Z]{1,3})*|TQ[12]_0|B?F16|F32|F64|(?:FP|MXFP|NVFP)[0-9]{1,2}(?:_[0-9A-Z]{1,3})*)"
+_PREFIX = r"(?:(?:UD|I1)-)?"
+QUANTIZATION = re.compile(
+    rf"{_PREFIX}(?:I?Q[1-9][0-9]?|TQ[12]|B?F16|F32|F64|(?:FP|MXFP|NVFP)[0-9]{{1,2}}|I2_S)(?:_[0-9A-Z]{{1,4}})*",
+    re.ASCII | re.IGNORECASE,
 )
-QUANTIZATION = re.compile(_QUANT_TEXT, re.ASCII | re.IGNORECASE)
-_QUANT_IN_NAME = re.compile(rf"(?<![A-Z0-9]){_QUANT_TEXT}(?![A-Z0-9])", re.ASCII | re.IGNORECASE)
+"""A tag that is to be taken for a quantization: the types of llama.cpp (Q4_K_M, IQ3_XXS, TQ1_0, BF16, MXFP4_MOE), of
+its forks (IQ4_KSS, Q4_0_R8, I2_S), and the prefixes that repackers put before them (UD-, i1-)."""
+_QUANT_IN_NAME = re.compile(
+    rf"(?<![A-Z0-9])({_PREFIX}(?:I?Q[1-9][0-9]?(?:_(?:[0-9]|K|KS|KSS|KT|KL|NL|XXS|XS|S|M|L|XL|XXL|R[48]|G[0-9]{{2,3}}))*"
+    r"|TQ[12]_0|B?F16|F32|F64|(?:MX|NV)FP4(?:_MOE)?|FP[0-9]{1,2}|I2_S))(?![A-Z0-9])",
+    re.ASCII | re.IGNORECASE,
+)
+"""The same within a file's name, but only the endings that exist: in M-Q8_0_pt.gguf, pt is no part of it."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", re.ASCII)
 _HOST_NAME = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -83,7 +89,8 @@ class ModelPath(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             return self.url
         if self.filename is not None:
             return f"https://{self._resolve_path(self.registry, self.revision)}/{quote(self.filename)}"
-        scheme = "" if self.scheme == default_scheme(self.registry) else f"{self.scheme}://"
+        is_usual = self.scheme == default_scheme(self.registry) and is_host(self.registry)
+        scheme = "" if is_usual else f"{self.scheme}://"
         tag = (
             ""
             if self.tag is None or (self.registry == HUB_REGISTRY and self.tag == "main")
@@ -161,6 +168,11 @@ def parse_host(text: str, whole: str) -> str:
     if not is_name or (port is not None and not 0 < int(port) < 65536):
         raise path_fault(whole, f"{text[:80]!r} is no host[:port]")
     return name if port is None else f"{name}:{int(port)}"
+
+
+def is_host(text: str) -> bool:
+    """Whether the first part of a path without a scheme is a host, as Docker tells them from namespaces."""
+    return any(char in text for char in ".:[") or text.lower() == "localhost"
 
 
 def default_scheme(registry: str) -> str:

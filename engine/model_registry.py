@@ -21,6 +21,7 @@ from engine.model_path import (
     QUANTIZATION,
     ModelPath,
     default_scheme,
+    is_host,
     parse_host,
     path_fault,
     with_quantization,
@@ -102,8 +103,7 @@ class ModelRegistry:
         cls, shortcut: str, namespace: str, repository: str, filename: str, tag: str = "main"
     ) -> None:
         """Make shortcut stand for a file on Hugging Face, in this process. Raises PathError."""
-        if not _PART.fullmatch(shortcut):
-            raise path_fault(shortcut, "a shortcut is letters, digits, dots, dashes and underscores")
+        check_shortcut(shortcut)
         _hub_file(f"{namespace}/{repository}", tag, filename)
         cls._known = {**cls._known, shortcut: KnownModel(namespace, repository, filename, tag)}
 
@@ -116,6 +116,16 @@ class ModelRegistry:
     def get_variants(cls, text: str) -> list[str]:
         """The model's URLs for each of VARIANTS, by naming convention: nobody is asked whether they exist."""
         return [get_download_url(text, quantization) for quantization in VARIANTS]
+
+
+def check_shortcut(name: str) -> None:
+    """Raises PathError for what could not be typed as a model path, or would hide a registry."""
+    if not _PART.fullmatch(name) or ".." in name or name.lower() in {*ALIASES, "http", "https", "localhost"}:
+        raise path_fault(
+            name,
+            "a shortcut is letters, digits, dots, dashes and underscores, and not the name of a registry or scheme",
+        )
+    RemoteName.parse(name)
 
 
 def get_download_url(text: str, quantization: str | None = None) -> str:
@@ -141,15 +151,15 @@ def get_download_url(text: str, quantization: str | None = None) -> str:
     return path.full_url(with_quantization(filename, quantization) if quantization else filename)
 
 
-def _parse_name(text: str, known: dict[str, KnownModel]) -> ModelPath:
+def _parse_name(text: str, known: dict[str, KnownModel], *, has_host: bool = False) -> ModelPath:
     body, at, pin = text.partition("@")
     first, slash, rest = body.partition("/")
-    if at and not pin:
-        raise path_fault(text, "nothing follows the @")
+    if at and not (body and pin):
+        raise path_fault(text, f"nothing {'follows' if body else 'stands before'} the @")
     if not slash:
         return _parse_bare(text, body, pin or None, known)
     registry = HUB_REGISTRY
-    if first.lower() in ALIASES or any(c in first for c in ".:[") or first.lower() == "localhost":
+    if first.lower() in ALIASES or is_host(first) or has_host:
         registry, body = _registry(first, text), rest
     name, colon, tag = body.partition(":")
     parts = name.split("/")
@@ -182,9 +192,13 @@ def _model(text: str, registry: str, parts: list[str], tag: str | None, pin: str
     """Check the parts by the registry's own rules, and fill in its defaults."""
     if registry == OLLAMA_REGISTRY and len(parts) == 1:
         parts = ["library", *parts]
+    if "" in parts:
+        raise path_fault(text, "a part of the name is missing")
     if registry in (HUB_REGISTRY, OLLAMA_REGISTRY) and len(parts) > 2:
         raise path_fault(
-            text, "it has too many parts; a file is named as namespace/repository:file.gguf or by its URL"
+            text,
+            "it has too many parts; a file is named as namespace/repository:file.gguf or by its URL, and a host "
+            "without a dot with its port, as in host:443/ns/model",
         )
     if not all(_PART.fullmatch(part) and ".." not in part for part in parts):
         raise path_fault(text, "a name's parts are letters, digits, dots, dashes and underscores")
@@ -247,7 +261,7 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
         if model is not None:
             return model
     elif not is_file and not parts.query and _is_model_in_url(path.split("/")):
-        model = _parse_name(f"{host}/{path}", {})
+        model = _parse_name(f"{host}/{path}", {}, has_host=True)
         return msgspec.structs.replace(model, scheme=scheme)
     query = "?" + quote(parts.query, safe=_URL_SAFE) if parts.query else ""
     url = f"{scheme}://{host}{quote(parts.path or '/', safe=_URL_SAFE)}{query}"

@@ -33,7 +33,13 @@ class Model(msgspec.Struct, frozen=True):
 
     @property
     def quantization(self) -> str | None:
-        return quantization_of(self.stem)
+        """By the file's name, else by the folder that is called after one (`Q4_K_M/model.gguf`)."""
+        return quantization_of(self.stem) or _folder_quantization(dirname(self.stem))
+
+    @property
+    def size(self) -> int:
+        """Bytes of the shards that are there."""
+        return sum(entry.size for entry in self.shards.values())
 
     def files(self) -> list[Entry]:
         """All of it, the first shard first. Raises NotFound, naming what is missing."""
@@ -79,9 +85,9 @@ def choose(entries: list[Entry], quant: str | None) -> list[Entry]:
     """The files of the quantization asked for, or of the default one, with the projector. Raises NotFound."""
     models = models_in(entry for entry in entries if is_model(entry.path))
     if quant is None:
-        found = next((m for tag in DEFAULTS if (m := _with_tag(models, tag)) is not None), models[0])
+        found = default(models)
     else:
-        match = _with_tag(models, quant)
+        match = with_tag(models, quant)
         if match is None:
             raise NotFound(
                 f"There is no quantization {quant!r} here. There are: "
@@ -92,7 +98,12 @@ def choose(entries: list[Entry], quant: str | None) -> list[Entry]:
     return found.files() + ([projector] if projector else [])
 
 
-def _with_tag(models: list[Model], tag: str) -> Model | None:
+def default(models: list[Model]) -> Model:
+    """The model that is meant where no quantization is named. There must be one at least."""
+    return next((m for tag in DEFAULTS if (m := with_tag(models, tag)) is not None), models[0])
+
+
+def with_tag(models: list[Model], tag: str) -> Model | None:
     """The first model of this quantization: by the end of its name, within its name, else by its folder."""
     word = re.escape(tag)
     ends = re.compile(rf"(?:^|[-._]){word}$", re.IGNORECASE)
@@ -102,9 +113,19 @@ def _with_tag(models: list[Model], tag: str) -> Model | None:
         lambda m: m.quantization == tag.upper(),
         lambda m: ends.search(basename(m.stem)),
         lambda m: within.search(basename(m.stem)),
-        lambda m: m.quantization is None and any(ends.search(part) for part in dirname(m.stem).split("/")),
+        lambda m: (
+            quantization_of(m.stem) is None and any(ends.search(part) for part in dirname(m.stem).split("/"))
+        ),
     )
     return next((model for test in tests for model in models if test(model)), None)
+
+
+def _folder_quantization(folder: str) -> str | None:
+    for part in reversed(folder.split("/")):
+        tag = quantization_of(part)
+        if tag is not None and part.upper().endswith(tag):
+            return tag
+    return None
 
 
 def _projector(model: Model, entries: list[Entry]) -> Entry | None:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import msgspec
 
+from engine.digest import Digest
 from engine.errors import NotFound, PathError, UsageError
 from engine.model_path import ModelPath, with_quantization
 from engine.remote_file import RemoteName
@@ -66,6 +67,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def select(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iterable[str]]) -> list[Entry]:
     """The files wished for, the main one first; their names are checked, and fit beside each other on any disk.
+    What has one digest has one size.
 
     Raises NotFound, which lists what there is, or PathError.
     """
@@ -73,6 +75,7 @@ def select(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Itera
     for entry in chosen:
         RemoteName.parse(entry.path)
     check_clashes([entry.path for entry in chosen])
+    _check_sizes(chosen)
     return chosen
 
 
@@ -116,6 +119,16 @@ def check_clashes(paths: list[str]) -> None:
         for depth in range(1, len(parts)):
             if other := seen.get("/".join(parts[:depth]), ""):
                 raise PathError(f"Refusing {path!r} beside {other!r}: a file cannot be a folder too.")
+
+
+def _check_sizes(entries: list[Entry]) -> None:
+    """One content cannot be of two sizes: who says so is not to be believed in either."""
+    seen: dict[Digest, Entry] = {}
+    for entry in entries:
+        if entry.digest is not None and (other := seen.setdefault(entry.digest, entry)).size != entry.size:
+            raise PathError(
+                f"Refusing {entry.path!r} beside {other.path!r}: they have one digest, and two sizes."
+            )
 
 
 def _folded(path: str) -> str:
