@@ -22,7 +22,12 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
-@click.option("-q", "--quant", metavar="TAG", help="Quantization, such as Q4_K_M.")
+@click.option(
+    "-q",
+    "--quant",
+    metavar="TAG|auto",
+    help="Quantization, such as Q4_K_M; auto takes the largest that fits in memory.",
+)
 @click.option("--file", metavar="NAME", help="This file of the repository.")
 @click.option("--include", metavar="GLOB", multiple=True, help="Files that match; may be repeated.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Files to leave out; may be repeated.")
@@ -146,6 +151,29 @@ def update(models: tuple[str, ...], as_json: bool) -> int:
     from engine.console.keeping import run_update
 
     return _work(lambda: run_update(models, as_json=as_json))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.argument("target", required=False)
+@click.option("--remove", is_flag=True, help="Forget the alias NAME.")
+def alias(name: str | None, target: str | None, remove: bool) -> int:
+    """List the shortcuts for models, or make NAME one that stands for TARGET in every later command."""
+    from engine.console.aliasing import run_alias
+
+    return _work(lambda: run_alias(name, target, remove=remove))
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--revision", metavar="REV", help="Branch, tag or commit.")
+@click.option("--token", metavar="TOKEN", help="Bearer token for the model's own server.")
+@click.option("--json", is_flag=True, help="One variant a line on stdout, as JSON.")
+def variants(model: str, revision: str | None, token: str | None, json: bool) -> int:
+    """Show a model's quantizations: files, sizes, bits per weight, and which fit in this machine's memory."""
+    from engine.console.variants import run_variants
+
+    return _work(lambda: run_variants(model, revision, token, as_json=json))
 
 
 @cli.command()

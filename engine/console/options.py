@@ -12,9 +12,9 @@ from engine.console.sizes import parse_rate, parse_size
 from engine.digest import Digest
 from engine.errors import EngineError, UsageError
 from engine.library.finding import Request
-from engine.model_registry import ModelRegistry
-from engine.settings import DEFAULT_SEGMENT, MIB, Settings
+from engine.settings import DEFAULT_SEGMENT, MIB, Settings, home
 from engine.sources import Choice
+from engine.store.aliases import Aliases
 
 T = TypeVar("T")
 
@@ -90,7 +90,8 @@ class _Faults:
 def parse_options(given: Mapping[str, Any]) -> PullOptions:
     """From the command line's words by name. Raises UsageError or PathError with all that is wrong."""
     faults = _Faults()
-    targets = [faults.parse(ModelRegistry.parse, text, None) for text in given["targets"]]
+    aliases = Aliases(home())
+    targets = [faults.parse(aliases.parse, text, None) for text in given["targets"]]
     digest = faults.parse(_sha256, given["sha256"], None)
     headers = dict(filter(None, (faults.parse(_header, text, None) for text in given["header"])))
     settings = Settings(
@@ -165,9 +166,6 @@ def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults
     faults.check(given["retries"] < 0, "--retries must be 0 at least.")
     faults.check(
         not 0 < given["stall_timeout"] <= 3600, "--stall-timeout must be above 0 and at most 3600 seconds."
-    )
-    faults.check(
-        (given["quant"] or "").lower() == "auto", "--quant auto is not there yet. Name one, such as Q4_K_M."
     )
     faults.parse(_token, given["token"], None)
 

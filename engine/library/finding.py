@@ -10,6 +10,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
+from engine.library.fitting import fitted, is_auto
 from engine.model_downloader import loose_job, stored_job
 from engine.model_path import HUB_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile, RemoteName
@@ -113,6 +114,8 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
         choice = request.choice
         if path.url is not None and request.output is not None:
             choice = msgspec.structs.replace(choice, name=_called(request.output))
+        if is_auto(path, choice):
+            choice = fitted(client, path, choice)
         files = source.list_files(client, path, choice)
         _check_single(path, files, request)
         jobs = [_job(path, file, request, source) for file in files]

@@ -8,6 +8,32 @@ from engine.transport.wire import Answer, describe
 
 def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
     """The whole body, at most limit_bytes. Raises WireError, ProtocolViolation."""
+    body = _read(answer, limit_bytes + 1)
+    if len(body) > limit_bytes:
+        answer.close()
+        shown = redact(answer.url)
+        raise ProtocolViolation(
+            f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown
+        )
+    answer.response.release_conn()
+    return body
+
+
+def read_start(answer: Answer, nbytes: int) -> bytes:
+    """The first nbytes of a body, or all of a shorter one. Raises WireError.
+
+    The connection goes back where that was all, and ends where more would come.
+    """
+    body = _read(answer, nbytes)
+    if answer.response.length_remaining == 0:
+        answer.response.release_conn()
+    else:
+        answer.close()
+    return body
+
+
+def _read(answer: Answer, most_bytes: int) -> bytes:
+    """What comes, until most_bytes are there. Raises WireError, and the connection is closed then."""
     shown = redact(answer.url)
     if answer.headers.get("content-encoding", "identity").lower() != "identity":
         answer.close()
@@ -15,7 +41,7 @@ def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
             Failure(kind="encoding", message=f"{shown} sent a compressed body unasked.", url=shown)
         )
     chunks: list[bytes] = []
-    left = limit_bytes + 1
+    left = most_bytes
     try:
         while left > 0 and (chunk := answer.response.read(min(left, 1 << 16), decode_content=False)):
             chunks.append(chunk)
@@ -23,12 +49,6 @@ def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
     except Exception as exc:
         answer.close()
         raise WireError(describe(exc, shown)) from exc
-    if left <= 0:
-        answer.close()
-        raise ProtocolViolation(
-            f"{shown} sent more than the {limit_bytes} bytes that such an answer may have.", url=shown
-        )
-    answer.response.release_conn()
     return b"".join(chunks)
 
 

@@ -4,23 +4,26 @@ Bodies are read to a limit. What may be retried is retried with the same rules a
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
 from engine.settings import Settings
+from engine.spans import Span
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
-from engine.transport.retry import WireError
+from engine.transport.ranges import fits, format_range, parse_content_range
+from engine.transport.retry import Failure, WireError
 from engine.transport.verdicts import error_of, wait_s
 
 if TYPE_CHECKING:
     from engine.transport.wire import Wire
 
 _log = Log(__name__)
+_T = TypeVar("_T")
 
 
 class JsonAnswer(msgspec.Struct, frozen=True):
@@ -61,12 +64,22 @@ class Client:
         self, url: str, *, limit_bytes: int = 64 << 20, accept: str = "application/json"
     ) -> JsonAnswer:
         """GET url with at most limit_bytes of body. Raises the typed refusal of a final status, else NetworkError."""
+        return self._retried(url, lambda: self._get(url, limit_bytes, accept))
+
+    def get_span(self, url: str, span: Span) -> bytes:
+        """A few bytes of a file; fewer where the file ends before. Raises as get_json does.
+
+        A server without ranges is read up to the span's end: choose one near the start.
+        """
+        return self._retried(url, lambda: self._get_span(url, span))
+
+    def _retried(self, url: str, ask: Callable[[], _T]) -> _T:
         failure = None
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 time.sleep(wait_s(failure, attempt, self._settings.retry_delay_s))
             try:
-                return self._get(url, limit_bytes, accept)
+                return ask()
             except WireError as exc:
                 failure = exc.failure
                 _log.info(
@@ -94,3 +107,23 @@ class Client:
         body = read_bounded(answer, limit_bytes)
         _log.debug("request.complete", url=redact(answer.url), status=answer.status, nbytes=len(body))
         return JsonAnswer(body, answer.headers, answer.url)
+
+    def _get_span(self, url: str, span: Span) -> bytes:
+        from engine.transport.bodies import read_start, status_failure
+
+        headers = {"Range": format_range(span)}
+        answer = self._wire.open("GET", url, headers, read_timeout_s=3 * self._settings.stall_timeout_s)
+        if answer.status == 200:
+            return read_start(answer, span.stop)[span.start :]
+        if answer.status == 416:
+            answer.close()
+            return b""
+        if answer.status != 206:
+            raise WireError(status_failure(answer))
+        if not fits(span, parse_content_range(answer.headers.get("content-range"))):
+            answer.close()
+            shown = redact(answer.url)
+            raise WireError(
+                Failure(kind="range", message=f"{shown} sent another range than asked for.", url=shown)
+            )
+        return read_start(answer, len(span))

@@ -85,7 +85,6 @@ FAULTS = {
     ("--stall-timeout", "0"): "--stall-timeout must be above 0",
     ("--stall-timeout", "nan"): "--stall-timeout must be above 0",
     ("--proxy", "socks5://h:1"): "--proxy takes",
-    ("-q", "auto"): "not there yet",
 }
 
 

@@ -1,0 +1,106 @@
+"""`jarvis variants`: a model's quantizations as a table or as JSON."""
+
+import os
+
+import msgspec
+
+from engine.console.advice import ADVICE
+from engine.console.interruptibly import interruptibly
+from engine.console.sizes import format_size
+from engine.console.streams import printable, stderr, stdout
+from engine.library.finding import Request, credentials_for
+from engine.library.fitting import available_memory
+from engine.model_path import ModelPath
+from engine.settings import Settings, home
+from engine.sources import Choice
+from engine.sources.variants import Survey, Variant, survey
+from engine.store.aliases import Aliases
+
+_COLUMNS = ("quantization", "size", "bits/weight", "memory", "fits", "quality", "speed", "7B takes", "use")
+
+
+class VariantLine(msgspec.Struct, frozen=True, tag_field="event", tag="variant", kw_only=True):
+    """One line of --json. Sizes are bytes; what is not known is null."""
+
+    quantization: str
+    files: tuple[str, ...]
+    size: int
+    bits_per_weight: float | None
+    memory: int
+    fits: bool
+    default: bool
+    quality: int | None
+    speed: int | None
+    typical_memory: str | None
+    use_case: str | None
+
+
+def run_variants(text: str, revision: str | None, token: str | None, *, as_json: bool) -> int:
+    """Print them; 0. Raises PathError, NotFound, UsageError, and what a listing raises."""
+    path = Aliases(home()).parse(text)
+    credentials = credentials_for(Request(targets=(path,), token=token))
+
+    def ask() -> Survey:
+        from engine.transport.client import Client
+
+        with Client(Settings(), credentials) as client:
+            return survey(client, path, Choice(revision=revision))
+
+    found, available = interruptibly(ask), available_memory()
+    if as_json:
+        for variant in found.variants:
+            stdout().say(os.fsdecode(msgspec.json.encode(_line(variant, available))))
+        return 0
+    stderr().say(printable(_headline(path, found, available)))
+    for row in _table([_row(_line(variant, available)) for variant in found.variants]):
+        stdout().say(row)
+    return 0
+
+
+def _line(variant: Variant, available: int) -> VariantLine:
+    advice = ADVICE.get(variant.name)
+    return VariantLine(
+        quantization=variant.name,
+        files=variant.files,
+        size=variant.size,
+        bits_per_weight=variant.bits_per_weight,
+        memory=variant.memory,
+        fits=variant.memory <= available,
+        default=variant.is_default,
+        quality=advice.quality if advice else None,
+        speed=advice.speed if advice else None,
+        typical_memory=advice.memory if advice else None,
+        use_case=advice.use_case if advice else None,
+    )
+
+
+def _row(line: VariantLine) -> tuple[str, ...]:
+    return (
+        printable(line.quantization) + (" (default)" if line.default else ""),
+        format_size(line.size),
+        f"{line.bits_per_weight:.2f}" if line.bits_per_weight is not None else "-",
+        format_size(line.memory),
+        "yes" if line.fits else "no",
+        "*" * (line.quality or 0) or "-",
+        "*" * (line.speed or 0) or "-",
+        line.typical_memory or "-",
+        line.use_case or "-",
+    )
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    rows = [_COLUMNS, *rows]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _headline(path: ModelPath, found: Survey, available: int) -> str:
+    facts, header = [], found.header
+    if header is not None:
+        facts += [header.architecture] if header.architecture else []
+        facts += [f"{header.parameter_count / 1e9:.2f} billion weights"] if header.parameter_count else []
+        facts += [f"context {header.context_length}"] if header.context_length else []
+    about = f" ({', '.join(facts)})" if facts else ""
+    return f"{path.canonical}{about}; {format_size(available)} of memory are available"
