@@ -184,7 +184,7 @@ def variants(model: str, revision: str | None, token: str | None, json: bool) ->
 @click.option("--port", type=int, default=0, help="Port to listen at.  [default: a free one]")
 @click.option("--allow-public", is_flag=True, help="Let --host be an address that other machines can reach.")
 def serve(root: str | None, host: str, port: int, allow_public: bool) -> int:
-    """Hand models out to other machines, with the Hub's endpoints."""
+    """Hand models out to other machines, with the endpoints of the Hub and of registries."""
     from engine.console.serving import run_serve
 
     return _work(lambda: run_serve(root, host, port, allow_public=allow_public))

@@ -23,7 +23,8 @@ def run_serve(root: str | None, host: str, port: int, *, allow_public: bool) -> 
         stderr().say(f"Serving {str(folder)!r} at {url} until Ctrl-C. From another terminal:")
         stderr().say(f"  HF_ENDPOINT={url} jarvis pull hf.co/{_example(folder) or 'namespace/repository'}")
 
-    serve(folder, host, port, ready=ready, allow_public=allow_public)
+    store = None if root else home()
+    serve(folder, host, port, ready=ready, store=store, allow_public=allow_public)
     return 0
 
 

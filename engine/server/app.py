@@ -11,6 +11,10 @@ from aiohttp.typedefs import Handler
 from engine.server.catalogue import Catalogue
 from engine.server.digests import Digests
 from engine.server.hub import HubView
+from engine.server.oci import OciView
+from engine.server.oci_folder import FolderModels
+from engine.server.oci_store import StoredModels
+from engine.store import layout
 from engine.telemetry import Log
 
 _log = Log("engine.server")
@@ -20,8 +24,13 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?", re.ASCI
 _MAX_BODY_BYTES = 1 << 20
 
 
-def make_app(root: Path, *, allow_hosts: frozenset[str] | None = None) -> web.Application:
+def make_app(
+    root: Path, *, store: Path | None = None, allow_hosts: frozenset[str] | None = None
+) -> web.Application:
     """An application that hands out the models under root. Raises UsageError when root is no folder.
+
+    store: a store's root, whose models from registries are handed out too, as those registries would. A root that
+    is itself a store stands for both.
 
     Requests must name one of allow_hosts in their Host header, at any port: by default the loopback names, so
     that a web page whose own name is made to lead here (DNS rebinding) reads nothing. ANY_HOST lifts that.
@@ -45,8 +54,13 @@ def make_app(root: Path, *, allow_hosts: frozenset[str] | None = None) -> web.Ap
         )
         return answer
 
+    if layout.models(root).is_dir() and (layout.registry(root).is_dir() or layout.blobs(root).is_dir()):
+        root, store = layout.models(root), root
     catalogue, digests = Catalogue(root), Digests()
+    registry = OciView(FolderModels(catalogue, digests), StoredModels(store) if store else None)
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY_BYTES)
+    app.router.add_route("*", "/v2", registry.handle)
+    app.router.add_route("*", "/v2/{path:.*}", registry.handle)
     app.router.add_route("*", "/{path:.*}", HubView(catalogue, digests).handle)
     app.on_response_prepare.append(_harden)
 

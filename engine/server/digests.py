@@ -10,7 +10,9 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +27,9 @@ _WEIGHTS = re.compile(
     r"(?i).*\.(?:7z|arrow|bin|bz2|ckpt|ftz|ggml|gguf|gz|h5|joblib|mlmodel|model|msgpack|np[yz]|onnx|ot|parquet"
     r"|pb|pickle|pkl|pth?|rar|safetensors|tar|tflite|tgz|wasm|xz|zip|zst)"
 )
+
+
+_T = TypeVar("_T")
 
 
 class Closed(Exception):
@@ -60,19 +65,41 @@ class Digests:
         self._quick = ThreadPoolExecutor(2, "hash-small")
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, Stamp], Future[Published]] = OrderedDict()
+        self._small: OrderedDict[tuple[str, Stamp], Future[str]] = OrderedDict()
+        """SHA-256 of files that the Hub names otherwise."""
         self._closing = threading.Event()
 
     def of(self, entry: Entry) -> Future[Published]:
         """The digests of entry's content; fails with Unsettled when it changes, OSError, or Closed."""
+        return self._once(self._held, entry, self._compute)
+
+    def sha256_of(self, entry: Entry) -> Future[str]:
+        """The SHA-256 of any entry's content, in hexadecimal; fails as `of` does."""
+        if not is_large(entry):
+            return self._once(self._small, entry, lambda entry: self._hash(entry, "sha256"))
+        answer: Future[str] = Future()
+        self.of(entry).add_done_callback(lambda done: _pass_on(done, answer))
+        return answer
+
+    def has_sha256(self, entry: Entry) -> bool:
+        """Whether `sha256_of` has its answer already."""
+        held: Mapping[tuple[str, Stamp], Future[Any]] = self._held if is_large(entry) else self._small
+        with self._lock:
+            future = held.get((entry.path, entry.stamp))
+        return future is not None and future.done() and not _has_failed(future)
+
+    def _once(
+        self, held: "OrderedDict[tuple[str, Stamp], Future[_T]]", entry: Entry, compute: Callable[[Entry], _T]
+    ) -> "Future[_T]":
         key = (entry.path, entry.stamp)
         with self._lock:
-            future = self._held.get(key)
+            future = held.get(key)
             if future is None or _has_failed(future):
                 pool = self._slow if entry.size >= _LARGE_BYTES else self._quick
-                future = self._held[key] = pool.submit(self._compute, entry)
-            self._held.move_to_end(key)
-            while len(self._held) > _HELD:
-                self._held.popitem(last=False)
+                future = held[key] = pool.submit(compute, entry)
+            held.move_to_end(key)
+            while len(held) > _HELD:
+                held.popitem(last=False)
         return future
 
     def close(self) -> None:
@@ -105,5 +132,14 @@ class Digests:
         return hasher.hexdigest()
 
 
-def _has_failed(future: "Future[Published]") -> bool:
+def _pass_on(done: "Future[Published]", answer: "Future[str]") -> None:
+    if done.cancelled():
+        answer.set_exception(Closed())
+    elif (failure := done.exception()) is not None:
+        answer.set_exception(failure)
+    else:
+        answer.set_result(done.result().sha256 or "")
+
+
+def _has_failed(future: "Future[Any]") -> bool:
     return future.done() and (future.cancelled() or future.exception() is not None)

@@ -35,16 +35,19 @@ def serve(
     port: int = 0,
     *,
     ready: Callable[[str], None],
+    store: Path | None = None,
     allow_public: bool = False,
     allow_hosts: frozenset[str] | None = None,
 ) -> None:
     """Hand out root until SIGTERM or SIGINT, then end within seconds. To be called on the main thread.
 
+    store: a store's root, whose models from registries are handed out too (`make_app`).
+
     ready is told the URL once connections are accepted. Port 0 takes a free one. An address that others can
     reach is refused unless allow_public; then any Host header is accepted unless allow_hosts names some.
     Raises UsageError, or Busy when the port is taken.
     """
-    app, listener = _prepared(root, host, port, allow_public, allow_hosts)
+    app, listener = _prepared(root, store, host, port, allow_public, allow_hosts)
 
     async def main() -> None:
         stop = asyncio.Event()
@@ -67,18 +70,19 @@ class BackgroundServer:
         host: str = "127.0.0.1",
         port: int = 0,
         *,
+        store: Path | None = None,
         allow_public: bool = False,
         allow_hosts: frozenset[str] | None = None,
     ) -> None:
         """Nothing is bound or started yet. The rest is as for `serve`."""
-        self._root, self._host, self._port = root, host, port
+        self._root, self._store, self._host, self._port = root, store, host, port
         self._allow_public, self._allow_hosts = allow_public, allow_hosts
         self.url = ""
 
     def __enter__(self) -> Self:
         """Returns when connections are accepted. Raises what `serve` raises."""
         app, self._listener = _prepared(
-            self._root, self._host, self._port, self._allow_public, self._allow_hosts
+            self._root, self._store, self._host, self._port, self._allow_public, self._allow_hosts
         )
         started: Future[str] = Future()
         self._thread = threading.Thread(target=self._serve, args=(app, started), name="jarvis-serve")
@@ -131,7 +135,12 @@ async def _run(
 
 
 def _prepared(
-    root: Path, host: str, port: int, allow_public: bool, allow_hosts: frozenset[str] | None
+    root: Path,
+    store: Path | None,
+    host: str,
+    port: int,
+    allow_public: bool,
+    allow_hosts: frozenset[str] | None,
 ) -> tuple["web.Application", socket.socket]:
     """The application and its bound socket, or the error that a person can do something about."""
     try:
@@ -153,7 +162,7 @@ def _prepared(
     if allow_hosts is None:
         own = frozenset({host, f"[{address}]" if ":" in address else address})
         allow_hosts = LOOPBACK_HOSTS | own if is_loopback else ANY_HOST
-    app = make_app(root, allow_hosts=allow_hosts)
+    app = make_app(root, store=store, allow_hosts=allow_hosts)
     return app, _bound(family, address, port)
 
 

@@ -1,4 +1,4 @@
-"""A file's bytes onto the wire, by sendfile: the kernel copies, Python only waits."""
+"""Bytes onto the wire: a file's by sendfile, where the kernel copies and Python only waits, or some from memory."""
 
 import asyncio
 from typing import BinaryIO
@@ -6,7 +6,7 @@ from typing import BinaryIO
 from aiohttp import web
 
 from engine.server.catalogue import Entry
-from engine.server.conditions import format_content_range, judge
+from engine.server.conditions import Verdict, format_content_range, judge
 from engine.telemetry import Log
 
 _log = Log("engine.server.sending")
@@ -21,9 +21,7 @@ async def send_file(
     """
     verdict = judge(request.method, _joined(request), headers["ETag"], entry.size)
     response = web.StreamResponse(status=verdict.status, headers=headers)
-    response.headers["Accept-Ranges"] = "bytes"
-    if verdict.status in (206, 416):
-        response.headers["Content-Range"] = format_content_range(verdict.span, entry.size)
+    _describe(response, verdict, entry.size)
     if verdict.status != 304:
         response.content_length = len(verdict.span)
         response.content_type = "application/octet-stream"
@@ -32,6 +30,31 @@ async def send_file(
         await _send_span(request, file, verdict.span.start, len(verdict.span))
     await response.write_eof()
     return response
+
+
+def bytes_answer(
+    request: web.Request, data: bytes, headers: dict[str, str], media_type: str, *, ranges: bool = True
+) -> web.Response:
+    """The answer to a GET or HEAD for a few bytes, by the same rules; without ranges a Range is passed over."""
+    conditions = _joined(request)
+    if not ranges:
+        conditions.pop("Range", None)
+    verdict = judge(request.method, conditions, headers["ETag"], len(data))
+    body = data[verdict.span.start : verdict.span.stop] if verdict.span else b""
+    response = web.Response(
+        status=verdict.status, headers=headers, body=None if verdict.status == 304 else body
+    )
+    if verdict.status != 304:
+        response.headers["Content-Type"] = media_type
+    if ranges:
+        _describe(response, verdict, len(data))
+    return response
+
+
+def _describe(response: web.StreamResponse, verdict: Verdict, size_bytes: int) -> None:
+    response.headers["Accept-Ranges"] = "bytes"
+    if verdict.status in (206, 416):
+        response.headers["Content-Range"] = format_content_range(verdict.span, size_bytes)
 
 
 async def _send_span(request: web.Request, file: BinaryIO, offset: int, count: int) -> None:

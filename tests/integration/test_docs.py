@@ -264,6 +264,9 @@ def test_options_that_the_documents_name_exist() -> None:
     known |= {"--help", "--version"}
     for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "docs/errors.md", *GUIDE]:
         text = page.read_text(encoding="utf-8").partition("\n## Not there yet\n")[0]
+        text = re.sub(
+            r"\b(?:skopeo|ollama) [^`\n]*", "", text
+        )  # other people's commands have options of their own
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
         assert named <= known, page
 
