@@ -116,4 +116,8 @@ def _blob(entry: Entry, sha256: str) -> Blob:
 
 
 def _tags(listing: Listing | None) -> dict[str, list[str]]:
-    return tags_of({str(entry.name): entry.size for entry in listing.entries.values()}) if listing else {}
+    return (
+        tags_of(listing.repository, {str(entry.name): entry.size for entry in listing.entries.values()})
+        if listing
+        else {}
+    )

@@ -18,10 +18,8 @@ import msgspec
 from engine.errors import NotFound
 from engine.sources import gguf
 from engine.sources.listing import Entry
+from engine.sources.oci_manifest import DOCKER_MANIFEST, OCI_MANIFEST
 
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
 TITLE = "org.opencontainers.image.title"
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -31,6 +29,14 @@ _SHA256 = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _OLLAMA = "application/vnd.ollama.image."
 _BESIDE = ("template", "system", "params")
 """Files of a repository that Ollama takes along with the model, as huggingface.co does it (hub-docs, ollama.md)."""
+_ENDINGS = {
+    ".template": "template",
+    ".system": "system",
+    ".params.json": "params",
+    ".messages.json": "messages",
+    ".license": "license",
+}
+"""What follows a model's name in those of its companions, where a registry had no names for them (oci_layers)."""
 _LICENSE = re.compile(r"licen[cs]e(?:\.(?:txt|md))?", re.IGNORECASE)
 _WEIGHTS = ".safetensors"
 
@@ -69,34 +75,60 @@ def is_well_formed(digest: str) -> bool:
     return sound.fullmatch(digest) is not None
 
 
-def tags_of(sizes: Mapping[str, int]) -> dict[str, list[str]]:
+def tags_of(repository: str, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     """The tags of a folder's files, each with its files' names, the main one first. sizes: by name.
 
-    `latest` is the default quantization with what belongs to it, or everything where there is no GGUF model; each
-    quantization has its own name as a tag, or its file's where two are alike.
+    `latest` is the default quantization with what belongs to it, or everything where there is no GGUF model. Each
+    model has its quantization as a tag, or its file's name where two are alike; and where that is the repository's
+    with something behind it, as files from registries are called, that.
     """
     entries = [Entry(name, size) for name, size in sizes.items()]
     models = gguf.models_in(entry for entry in entries if gguf.is_model(entry.path))
     if not models:
         return {"latest": _weights_first(sizes)} if sizes else {}
-    beside = [name for name in sizes if name in _BESIDE or _LICENSE.fullmatch(name)]
-    marks = [model.quantization for model in models]
+    default = _default(entries)
+    files = {model.stem: _files(model, models, entries) for model in models}
     found = {}
+    if default:
+        found["latest"] = next(names for names in files.values() if default in names)
     for model in models:
-        mark = model.quantization
-        tag = mark if mark and marks.count(mark) == 1 else basename(model.stem)
-        if TAG.fullmatch(tag) and (chosen := _chosen(entries, tag)):
-            found[tag] = chosen + beside
-    if default := _chosen(entries, None):
-        found["latest"] = default + beside
+        for tag in _tags_of(model, models, basename(repository)):
+            if TAG.fullmatch(tag) and files[model.stem]:
+                found[tag] = files[model.stem]
     return found
 
 
-def _chosen(entries: list[Entry], quant: str | None) -> list[str]:
+def _default(entries: list[Entry]) -> str | None:
+    """The main file of the model that is meant where none is named."""
     try:
-        return [entry.path for entry in gguf.choose(entries, quant)]
+        return gguf.choose(entries, None)[0].path
     except NotFound:
-        return []  # a part of it is missing: it is not offered
+        return None  # a part of it is missing
+
+
+def _tags_of(model: gguf.Model, models: Sequence[gguf.Model], repository: str) -> list[str]:
+    mark, name = model.quantization, basename(model.stem)
+    is_alone = [one.quantization for one in models].count(mark) == 1
+    prefix = f"{repository}-"
+    own = [name[len(prefix) :]] if name.lower().startswith(prefix.lower()) else []
+    return [mark if mark and is_alone else name, *own]
+
+
+def _files(model: gguf.Model, models: Sequence[gguf.Model], entries: list[Entry]) -> list[str]:
+    """All of a model, its projector, and what belongs to it; nothing where a part is missing."""
+    foreign = {f"{one.stem}.mmproj.gguf" for one in models if one is not model}
+    own = [
+        entry
+        for entry in entries
+        if entry in model.shards.values() or not (gguf.is_model(entry.path) or entry.path in foreign)
+    ]
+    try:
+        chosen = [entry.path for entry in gguf.choose(own, None)]
+    except NotFound:
+        return []
+    companions = {model.stem + ending for ending in _ENDINGS}
+    names = [entry.path for entry in entries]
+    return chosen + [n for n in names if n in _BESIDE or n in companions or _LICENSE.fullmatch(n)]
 
 
 def _weights_first(names: Iterable[str]) -> list[str]:
@@ -144,7 +176,12 @@ def _media_type(name: str) -> str:
         return f"{_OLLAMA}{'projector' if 'mmproj' in basename(name).lower() else 'model'}"
     if name in _BESIDE:
         return f"{_OLLAMA}{name}"
-    return f"{_OLLAMA}license" if _LICENSE.fullmatch(name) else "application/octet-stream"
+    kind = (
+        "license"
+        if _LICENSE.fullmatch(name)
+        else next((k for e, k in _ENDINGS.items() if name.endswith(e)), "")
+    )
+    return f"{_OLLAMA}{kind}" if kind else "application/octet-stream"
 
 
 def twin_of(manifest: Manifest) -> Manifest | None:

@@ -17,22 +17,13 @@ import msgspec
 from engine.errors import PathError
 from engine.remote_file import RemoteName
 from engine.server.catalogue import Entry, Stamp
-from engine.server.oci_manifests import (
-    DOCKER_MANIFEST,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    TAG,
-    Manifest,
-    is_digest,
-    twin_of,
-)
+from engine.server.oci_manifests import TAG, Manifest, is_digest, twin_of
+from engine.sources.oci_manifest import DOCKER_MANIFEST, MAX_MANIFEST_BYTES, OCI_INDEX, OCI_MANIFEST
 from engine.store import layout
 from engine.telemetry import Log
 
 _log = Log("engine.server.oci_store")
 _FRESH_S = 1.0
-_MAX_MANIFEST_BYTES = 16 << 20
-"""Four times what a registry must take (distribution-spec, "Pushing Manifests")."""
 _FIRST = "registry.ollama.ai"
 """Whose models are meant where several registries have one of that name."""
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
@@ -122,7 +113,7 @@ class StoredModels:
 
 
 def _read(path: Path, stamp: Stamp) -> Kept:
-    if stamp.size > _MAX_MANIFEST_BYTES:
+    if stamp.size > MAX_MANIFEST_BYTES:
         raise ValueError("it is too large for a manifest")
     with Entry(RemoteName.parse(path.name), str(path), stamp).open() as file:
         body = file.read()

@@ -5,8 +5,6 @@ import json
 import pytest
 
 from engine.server.oci_manifests import (
-    DOCKER_MANIFEST,
-    OCI_MANIFEST,
     Blob,
     Manifest,
     config_of,
@@ -17,6 +15,7 @@ from engine.server.oci_manifests import (
     tags_of,
     twin_of,
 )
+from engine.sources.oci_manifest import DOCKER_MANIFEST, OCI_MANIFEST
 
 SHA = "ab" * 32
 
@@ -48,11 +47,25 @@ SHA = "ab" * 32
 def test_tags(names: list[str], tags: dict[str, list[str]]) -> None:
     """A quantization is a tag; the default one is `latest`; without GGUF, `latest` is everything. What lacks a part
     is not offered."""
-    assert tags_of(dict.fromkeys(names, 1)) == tags
+    assert tags_of("acme/tiny", dict.fromkeys(names, 1)) == tags
+
+
+def test_files_from_a_registry_have_its_tags() -> None:
+    """Where layers had no names, ours say the tag: `latest` is that one, and each model has its own companions."""
+    names = [
+        "tiny-8b.gguf",
+        "tiny-8b.template",
+        "tiny-latest.gguf",
+        "tiny-latest.license",
+        "tiny-latest.mmproj.gguf",
+    ]
+    tags = tags_of("library/Tiny", dict.fromkeys(names, 1))
+    assert tags["8b"] == ["tiny-8b.gguf", "tiny-8b.template"]
+    assert tags["latest"] == ["tiny-latest.gguf", "tiny-latest.mmproj.gguf", "tiny-latest.license"]
 
 
 def test_two_files_of_one_quantization_go_by_their_names() -> None:
-    tags = tags_of(dict.fromkeys(["a-Q4_0.gguf", "b-Q4_0.gguf"], 1))
+    tags = tags_of("acme/tiny", dict.fromkeys(["a-Q4_0.gguf", "b-Q4_0.gguf"], 1))
     assert tags["a-Q4_0"] == ["a-Q4_0.gguf"]
     assert tags["b-Q4_0"] == ["b-Q4_0.gguf"]
     assert "Q4_0" not in tags
