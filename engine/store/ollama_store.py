@@ -94,10 +94,11 @@ class OllamaName(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         rules = zip((_HOST, _NAMESPACE, _MODEL, _TAG), self.parts, strict=True)
-        if fault := next((part for rule, part in rules if not rule.fullmatch(part)), None):
+        fault = next((part for rule, part in rules if not rule.fullmatch(part)), None)
+        if fault is not None:
             raise PathError(
-                f"Ollama cannot have a model called {'/'.join(self.parts)[:200]!r}: {fault[:100]!r} is too long or has "
-                "characters that are none of a name."
+                f"Ollama cannot have a model called {'/'.join(self.parts)[:200]!r}: {fault[:100]!r} is empty, too "
+                "long, or has characters that no name has."
             )
 
     @property
@@ -172,11 +173,11 @@ class OllamaStore:
         self,
         name: OllamaName,
         content: bytes,
-        blobs: Mapping[Digest, Path],
+        blobs: Mapping[Digest, Path | bytes],
         put: Place = place,
     ) -> Path:
-        """Put a verified model where Ollama finds it. content: the manifest, kept byte for byte; blobs: where each
-        digest that it names is. Returns the manifest's path.
+        """Put a verified model where Ollama finds it. content: the manifest, kept byte for byte; blobs: what
+        each digest that it names is, a file or, for small ones, the content. Returns the manifest's path.
 
         A crash leaves at worst blobs that no manifest names, which Ollama sweeps. Raises PathError for what is no
         manifest, UsageError for a blob that is missing, StoreError where the disk refuses.
@@ -191,13 +192,19 @@ class OllamaStore:
         with disk_errors("write to Ollama's store", self.root):
             (self.root / "blobs").mkdir(parents=True, exist_ok=True)
             for digest in digests:
-                put(blobs[digest], self._blob(digest))
+                self._add(digest, blobs[digest], put)
             target.parent.mkdir(parents=True, exist_ok=True)
             write_whole(target, content, scratch=self.root / "blobs")
             for digest in digests:  # a server that started just now has swept what had no manifest yet
                 if not self._blob(digest).exists():
-                    put(blobs[digest], self._blob(digest))
+                    self._add(digest, blobs[digest], put)
         return target
+
+    def _add(self, digest: Digest, blob: Path | bytes, put: Place) -> None:
+        if isinstance(blob, bytes):
+            write_whole(self._blob(digest), blob)
+        else:
+            put(blob, self._blob(digest))
 
     def _blob(self, digest: Digest) -> Path:
         return self.root / "blobs" / f"sha256-{digest.hex}"
