@@ -34,6 +34,11 @@ def cli() -> None:
 @click.option("--revision", metavar="REV", help="Branch, tag or commit.")
 @click.option("-d", "--dir", "directory", metavar="DIR", help="Keep the files' own paths below DIR.")
 @click.option("-o", "--output", metavar="FILE", help="Name of the one file.")
+@click.option(
+    "--into",
+    type=click.Choice(["hf-cache", "ollama"]),
+    help="Put the models where transformers, vLLM and llama.cpp, or Ollama, look for them, too.",
+)
 @click.option("--sha256", metavar="HEX", help="What the file must hash to.")
 @click.option(
     "--hash",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -58,6 +58,8 @@ class PullOptions(Request, frozen=True, kw_only=True):
     dry_run: bool
     manner: Manner
     log_file: Path | None
+    into: Literal["hf-cache", "ollama"] | None = None
+    """Whose store gets the models, too."""
 
 
 class _Faults:
@@ -132,6 +134,7 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         dry_run=given["dry_run"],
         manner=Manner(given["json"], given["quiet"], given["verbose"]),
         log_file=places["log_file"],
+        into=given["into"],
     )
 
 
@@ -149,6 +152,10 @@ def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults
     faults.check(output and several, "--output names one file, and there are several targets. Use --dir.")
     faults.check(output and output.endswith("/"), "--output names a file. For a folder use --dir.")
     faults.check(digest and several, "--sha256 is one file's, and there are several targets.")
+    faults.check(
+        given["into"] and (output or given["directory"]),
+        "--into shares what is in the store; --output and --dir keep files out of it: leave one out.",
+    )
     no_hash = given["hash"] == "none"
     faults.check(no_hash and digest, "--sha256 cannot be compared with --hash none: leave one out.")
     faults.check(

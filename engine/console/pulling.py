@@ -70,9 +70,14 @@ def _run(found: Sequence[Found], options: PullOptions, reporter: Reporter, crede
     settings = options.settings
     if is_terminal() and not options.manner.quiet:
         settings = msgspec.structs.replace(settings, progress_interval_s=_REDRAW_S)
-    for job, outcome in pull_models(found, settings, credentials, reporter):
+    done = pull_models(found, settings, credentials, reporter)
+    for job, outcome in done:
         if isinstance(outcome, EngineError):
             reporter.failed(outcome, file=job.remote.name, path=str(job.target), kept_bytes=held_bytes(job))
+    if options.into is not None:
+        from engine.console.sharing import share_all
+
+        share_all(options.into, found, {job.target: outcome for job, outcome in done}, options, reporter)
 
 
 def what_is_kept(kept_bytes: int, *, force: bool) -> str:

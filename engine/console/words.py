@@ -2,7 +2,7 @@
 
 from engine.console.sizes import format_rate, format_seconds, format_size
 from engine.model_downloader import format_eta
-from engine.transfer.events import Event, FileDone, Notice, Plan, Progress, Retry, Verified, Waiting
+from engine.transfer.events import Event, FileDone, Notice, Plan, Progress, Retry, Shared, Verified, Waiting
 
 _KINDS = {
     "reset": "the connection broke",
@@ -35,6 +35,8 @@ def in_words(event: Event, *, verbose: bool = False) -> str | None:
             return f"{event.file}: waiting for {event.holder or 'another process'}, which is fetching it."
         case Plan():
             return _plan(event, verbose=verbose)
+        case Shared():
+            return _shared(event)
         case FileDone() if verbose:
             return _file(event)
         case _:
@@ -71,6 +73,12 @@ def _file(event: FileDone) -> str:
     extra += [f"{format_size(event.discarded_bytes)} thrown away"] if event.discarded_bytes else []
     extra += [f"{event.retries} retries"] if event.retries else []
     return ", ".join([f"{event.file}: {took}", *extra, how_verified(event.verified, event.sha256, None)])
+
+
+def _shared(event: Shared) -> str:
+    if event.into == "hf-cache":
+        return f"{event.model}: in the Hugging Face cache, too: {event.root}"
+    return f"{event.model}: in Ollama's store, too: {event.root}. Run it with `ollama run {event.model}`"
 
 
 def how_verified(verified: Verified, sha256: str | None, publisher: str | None) -> str:

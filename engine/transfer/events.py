@@ -129,6 +129,18 @@ class Failed(Event, frozen=True, tag="error", tag_field="event", kw_only=True):
     """What stays on disk and is used by the next run."""
 
 
+class Shared(Event, frozen=True, tag="shared", tag_field="event", kw_only=True):
+    """A model is where another tool looks for it, too (--into)."""
+
+    into: Literal["hf-cache", "ollama"]
+    model: str
+    """What the other tool calls it."""
+    root: str
+    """That tool's store."""
+    paths: list[str]
+    """The model's files in the Hugging Face cache; the manifest in Ollama's store."""
+
+
 class Done(Event, frozen=True, tag="done", tag_field="event", kw_only=True):
     """The pull is over. Made by the command."""
 

@@ -27,6 +27,10 @@ def call(name: str, arguments: dict[str, Any]) -> Any:
         return {branch.name: branch.target_commit for branch in refs.branches}
     if name == "list_models":
         return [model.id for model in huggingface_hub.HfApi().list_models()]
+    if name == "scan_cache":
+        info = huggingface_hub.scan_cache_dir(**arguments)
+        found = {r.repo_id: {"files": r.nb_files, "refs": sorted(r.refs)} for r in info.repos}
+        return found | {"warnings": [str(warning) for warning in info.warnings]}
     if name == "verify":
         found = huggingface_hub.HfApi().verify_repo_checksums(**arguments)
         return [found.checked_count, len(found.mismatches), len(found.missing_paths)]
