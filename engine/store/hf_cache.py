@@ -147,7 +147,7 @@ class HubCache:
                 stack.callback(os.close, fd)
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as exc:
-                _log.debug("hub_cache.unlocked", lock=str(lock), error=exc.strerror)
+                _log.debug("cache.unlocked", lock=str(lock), error=exc.strerror)
             yield
 
 
@@ -177,13 +177,13 @@ def _files(snapshot: Path, root: Path) -> Iterator[tuple[RemoteName, Path]]:
         try:
             name = RemoteName.parse(text)
         except PathError as exc:
-            _log.info("hub_cache.left_out", path=str(path), why=str(exc))
+            _log.info("cache.ignored", path=str(path), why=str(exc))
             continue
         if (file := file_inside(path, root)) is not None:
             yield name, file
         else:
             _log.info(
-                "hub_cache.left_out", path=str(path), why="it is no file of this cache that can be read"
+                "cache.ignored", path=str(path), why="it is no file of this cache that can be read"
             )
 
 

@@ -167,7 +167,7 @@ class OllamaStore:
                     yield self._model(name, path)
                 seen.add(name)
             except PathError as exc:
-                _log.info("ollama.left_out", path=str(path), why=str(exc))
+                _log.info("ollama.ignored", path=str(path), why=str(exc))
 
     def write(
         self,
