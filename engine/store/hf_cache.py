@@ -182,9 +182,7 @@ def _files(snapshot: Path, root: Path) -> Iterator[tuple[RemoteName, Path]]:
         if (file := file_inside(path, root)) is not None:
             yield name, file
         else:
-            _log.info(
-                "cache.ignored", path=str(path), why="it is no file of this cache that can be read"
-            )
+            _log.info("cache.ignored", path=str(path), why="it is no file of this cache that can be read")
 
 
 def _walk(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[Path, str]]:
