@@ -18,7 +18,9 @@ if TYPE_CHECKING:
         PathError,
         StoreError,
     )
+    from engine.llm_manager import LLMManager
     from engine.model_downloader import DownloadProgress, ModelDownloader
+    from engine.model_manifest import ManifestManager, ModelManifest
     from engine.model_registry import ModelPath, ModelRegistry, get_download_url
 
 __all__ = [
@@ -27,7 +29,10 @@ __all__ = [
     "DigestMismatch",
     "DownloadProgress",
     "EngineError",
+    "LLMManager",
+    "ManifestManager",
     "ModelDownloader",
+    "ModelManifest",
     "ModelPath",
     "ModelRegistry",
     "NetworkError",
@@ -42,7 +47,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "DownloadProgress": "model_downloader",
+    "LLMManager": "llm_manager",
+    "ManifestManager": "model_manifest",
     "ModelDownloader": "model_downloader",
+    "ModelManifest": "model_manifest",
     "ModelPath": "model_registry",
     "ModelRegistry": "model_registry",
     "get_download_url": "model_registry",

@@ -129,7 +129,7 @@ class ModelDownloader:
             [loose_job(remote, target)],
             self._settings(force=force),
             hub_credentials(self._hf_token),
-            _Callback(model_key, progress_callback),
+            CallbackObserver(model_key, progress_callback),
         )
         if isinstance(outcome, EngineError):
             _log.info("download.failed", model=model_key, file=filename, error=str(outcome))
@@ -171,8 +171,8 @@ class ModelDownloader:
         )
 
 
-class _Callback:
-    """Engine events as the mission's progress callback."""
+class CallbackObserver:
+    """Engine events as calls of a progress callback, with the name that the caller has for the model."""
 
     def __init__(self, model_key: str, callback: ProgressCallback | None) -> None:
         self._model_key = model_key

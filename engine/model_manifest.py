@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ _log = Log(__name__)
 _MAX_FILE_BYTES = 16 << 20
 """Of one manifest: some 40,000 layers. What is larger was not written by us."""
 _MAX_NAME_BYTES = 255
+_SHA256 = re.compile("[0-9a-f]{64}")
 _KEPT_VERSIONS = 10
 """So many earlier digests are remembered of each file."""
 
@@ -52,10 +54,12 @@ class Layer(msgspec.Struct, frozen=True):
     """Where it came from, without a query."""
 
     def __post_init__(self) -> None:
+        RemoteName.parse(self.filename)
+        if _SHA256.fullmatch(self.sha256):
+            return  # as all are that we have written
         digest = Digest.parse(self.sha256)
         if digest.algorithm != "sha256":
             raise PathError(f"The layer {self.filename[:120]!r} needs a sha256 digest, not {digest}.")
-        RemoteName.parse(self.filename)
         msgspec.structs.force_setattr(self, "sha256", digest.hex)
 
     @property
@@ -334,13 +338,21 @@ def _file_name(key: str) -> str:
     return f"%sha256-{hashlib.sha256(key.encode()).hexdigest()}.json"
 
 
+def _plain(value: object) -> str:
+    """A parsed name, which is a kind of str that msgspec does not know."""
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(f"{value!r:.120} is no text")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 _decoder = msgspec.json.Decoder(ModelManifest)
 
 
 def _encoded(manifest: ModelManifest) -> bytes:
     """As JSON that people can read too, and that is known to be readable. Raises UsageError."""
     try:
-        content = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+        content = msgspec.json.format(_encoder.encode(manifest), indent=2) + b"\n"
         _decoder.decode(content)
     except (msgspec.MsgspecError, TypeError, ValueError) as exc:
         raise UsageError(f"The manifest of {manifest.model_key[:120]!r} cannot be: {exc}.") from exc
@@ -356,10 +368,13 @@ def _read(place: Path) -> ModelManifest | Broken | None:
     """What a file is; None where there is none."""
     try:
         fd = open_regular(place, os.O_RDONLY)
-        with os.fdopen(fd, "rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
-        if len(content) > _MAX_FILE_BYTES:
-            return _broken(place, f"it has more than {_MAX_FILE_BYTES:,} bytes")
+        try:
+            size = os.fstat(fd).st_size
+            if size > _MAX_FILE_BYTES:
+                return _broken(place, f"it has more than {_MAX_FILE_BYTES:,} bytes")
+            content = os.read(fd, size)
+        finally:
+            os.close(fd)
         manifest = _decoder.decode(content)
         if _file_name(manifest.model_key) != place.name:
             return _broken(place, f"it is named for another model than {manifest.model_key[:120]!r}")

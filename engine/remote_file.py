@@ -9,6 +9,10 @@ from engine.digest import Digest
 from engine.errors import PathError
 
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
+_DECEPTIVE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
+)
+"""Control characters, line separators, lone surrogates, and Unicode's direction controls (UAX #9)."""
 _MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 4096
 PART_SUFFIX = ".jarvis-part"
 """Ends the name of an unfinished file's folder, which lies beside finished files: no file that comes may be called so,
@@ -35,7 +39,7 @@ class RemoteName(str):
             else "a part of it is empty, '.' or '..'"
             if any(p in ("", ".", "..") for p in parts)
             else "a control or direction character is in it"
-            if any(_is_deceptive(c) for c in text)
+            if _DECEPTIVE.search(text)
             else "a part of it is too long"
             if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
             else "Windows reserves a part of it"
@@ -47,17 +51,6 @@ class RemoteName(str):
         if fault:
             raise PathError(f"Refusing the remote file name {text[:120]!r}: {fault}.")
         return cls(text)
-
-
-def _is_deceptive(char: str) -> bool:
-    """Control characters, line separators, lone surrogates, and Unicode's direction controls (UAX #9)."""
-    code = ord(char)
-    return (
-        code < 32
-        or 0x7F <= code < 0xA0
-        or 0xD800 <= code < 0xE000
-        or (code in (0x061C, 0x200E, 0x200F) or 0x2028 <= code <= 0x202E or 0x2066 <= code <= 0x2069)
-    )
 
 
 class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import engine
-from engine import errors, model_downloader, model_registry
+from engine import errors, llm_manager, model_downloader, model_manifest, model_registry
 from engine.errors import UsageError
 from engine.model_downloader import DownloadProgress, ModelDownloader
 from engine.model_registry import ModelRegistry
@@ -23,7 +23,16 @@ ERRORS = {
     "PathError",
     "StoreError",
 }
-DOORS = {"DownloadProgress", "ModelDownloader", "ModelPath", "ModelRegistry", "get_download_url"}
+DOORS = {
+    "DownloadProgress",
+    "LLMManager",
+    "ManifestManager",
+    "ModelDownloader",
+    "ModelManifest",
+    "ModelPath",
+    "ModelRegistry",
+    "get_download_url",
+}
 
 
 def test_public_page_is_whole():
@@ -39,6 +48,9 @@ def test_public_page_is_whole():
 def test_public_names_are_the_modules_own():
     """`from engine import X` and the mission's `from engine.module import X` are the same thing."""
     assert engine.ModelDownloader is model_downloader.ModelDownloader
+    assert engine.LLMManager is llm_manager.LLMManager
+    assert engine.ManifestManager is model_manifest.ManifestManager
+    assert engine.ModelManifest is model_manifest.ModelManifest
     assert engine.DownloadProgress is model_downloader.DownloadProgress
     assert engine.ModelRegistry is model_registry.ModelRegistry
     assert engine.ModelPath is model_registry.ModelPath
@@ -84,6 +96,32 @@ SIGNATURES = [
     (ModelRegistry.add_known_model, ["shortcut", "namespace", "repository", "filename", "tag='main'"]),
     (engine.get_download_url, ["text", "quantization=None"]),
     (engine.ModelPath.full_url, ["self", "filename"]),
+    (
+        engine.ManifestManager.create_manifest,
+        [
+            "self",
+            "model_key",
+            "registry",
+            "namespace",
+            "repository",
+            "display_name=None",
+            "parameters=None",
+            "context_length=None",
+        ],
+    ),
+    (engine.ManifestManager.update_manifest, ["self", "key", "manifest"]),
+    (engine.ManifestManager.get_manifest, ["self", "key"]),
+    (engine.ManifestManager.list_manifests, ["self"]),
+    (engine.ManifestManager.delete_manifest, ["self", "key"]),
+    (engine.ManifestManager.get_model_stats, ["self"]),
+    (engine.ModelManifest.add_layer, ["self", "filename", "sha256", "size_bytes"]),
+    (engine.ModelManifest.mark_downloaded, ["self"]),
+    (engine.ModelManifest.mark_verified, ["self"]),
+    (engine.LLMManager.__init__, ["self", "download_dir=None", "manifest_dir=None"]),
+    (
+        engine.LLMManager.download_model_from_path,
+        ["self", "path", "quantization=None", "progress_callback=None"],
+    ),
 ]
 
 

@@ -158,6 +158,25 @@ def update(models: tuple[str, ...], as_json: bool) -> int:
     return _work(lambda: run_update(models, as_json=as_json))
 
 
+@cli.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+def list_(as_json: bool) -> int:
+    """List the models that are here."""
+    from engine.console.listing import run_list
+
+    return _work(lambda: run_list(as_json=as_json))
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def show(model: str, as_json: bool) -> int:
+    """Show all that is known of a model: a shortcut, a model path, or a part of its name."""
+    from engine.console.showing import run_show
+
+    return _work(lambda: run_show(model, as_json=as_json))
+
+
 @cli.command()
 @click.argument("name", required=False)
 @click.argument("target", required=False)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.library.description import describe
 from engine.library.finding import Found, shelf_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import ManifestManager, ModelManifest
@@ -14,18 +15,19 @@ from engine.transfer.events import FileDone
 from engine.transfer.job import Job
 
 
-def record(found: Found, outcomes: Mapping[Path, Outcome]) -> None:
+def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestManager | None = None) -> None:
     """Write the manifest of a model that is complete; one that is not keeps the manifest it had. Nothing is written
-    where nothing has changed. Raises StoreError."""
+    where nothing has changed. manager: the store's unless told. Raises StoreError."""
     pairs = [(job, outcomes.get(job.target)) for job in found.files]
     done = [(job, outcome) for job, outcome in pairs if isinstance(outcome, FileDone)]
     if len(done) < len(found.files):
         return
-    manager = ManifestManager(layout.manifests(home()))
+    manager = manager or ManifestManager(layout.manifests(home()))
     key = found.target.canonical
     known = manager.get_manifest(key)
     fresh = _manifest(found, done, known)
     if known is None or _content(known) != _content(fresh):
+        describe(fresh, done[0][0].target)
         manager.update_manifest(key, fresh)
 
 
@@ -54,6 +56,8 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
     if known is not None:
         for field in ("display_name", "parameters", "context_length", "architecture"):
             setattr(manifest, field, getattr(known, field))
+        if [layer.content for layer in known.layers] == [layer.content for layer in manifest.layers]:
+            manifest.quantization = manifest.quantization or known.quantization
     return manifest
 
 

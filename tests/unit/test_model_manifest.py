@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import engine
 from engine.errors import PathError, StoreError, UsageError
 from engine.model_manifest import Broken, Layer, ManifestManager, ModelManifest
+from engine.remote_file import RemoteName
 from tests.properties import steady
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -28,7 +29,7 @@ def manager(tmp_path):
 
 
 def create(manager: ManifestManager, key: str = "mistral", **more: object) -> ModelManifest:
-    return manager.create_manifest(key, "huggingface.co", "ns", "repo", **more)
+    return manager.create_manifest(key, "huggingface.co", "ns", **{"repository": "repo", **more})
 
 
 def put(manager: ManifestManager, key: str, **files: str) -> ModelManifest:
@@ -253,6 +254,16 @@ def test_fields_that_cannot_be_are_refused(manager, field, value):
     with pytest.raises(UsageError, match="'m' cannot be"):
         manager.update_manifest("m", manifest)
     assert manager.get_manifest("m").layers == [Layer("model", A, 1)]
+
+
+def test_parsed_names_are_texts(manager):
+    """Names that were judged at the door are a kind of text of their own, and are kept like any other."""
+    name = RemoteName.parse("a/b.gguf")
+    manifest = create(manager, name, repository=name)
+    manifest.add_layer(name, A, 1)
+    manager.update_manifest(name, manifest)
+    found = manager.get_manifest("a/b.gguf")
+    assert (found.repository, found.layers[0].filename) == ("a/b.gguf", "a/b.gguf")
 
 
 def test_size_is_bounded(manager):
