@@ -4,11 +4,12 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from perf import machine, measure, payload, resume
+from perf.delay import delayed
 from perf.measure import WarmMemory
 from perf.payload import Payload
 from perf.results import Block
@@ -31,7 +32,7 @@ class Bench:
     disk: Path
     quick: bool
     say: Callable[[str], None]
-    _payloads: dict[tuple[int, bool], Payload] = field(default_factory=dict)
+    _payloads: dict[tuple[int, int, bool], Payload] = field(default_factory=dict)
     _warm: WarmMemory = field(default_factory=WarmMemory)
     _count: int = 0
 
@@ -66,7 +67,7 @@ class Bench:
         self, scenario: Scenario, tools: list[Tool], served: Payload, commands: dict[str, str]
     ) -> Iterator[Run]:
         for number, measured, tool in plan(scenario, tools, quick=self.quick):
-            with self._job(scenario, served) as job:
+            with self._origin_for(scenario) as origin, self._job(scenario, served, origin) as job:
                 commands.setdefault(tool.name, self._shown(tool, job))
                 facts = self._measure(scenario, measured, tool, job, served)
             self._warm.hold_again()
@@ -90,7 +91,9 @@ class Bench:
             problem = None if done.code == 0 else f"exit {done.code}: {_tail(log)}"
         if problem is None and facts["leftovers"]:
             problem = f"{facts['leftovers']} processes still alive a second after the end"
-        if problem is None and scenario.kind != "command":
+        if problem is None and scenario.kind == "many":
+            problem = payload.folder_difference(job.target.parent, served)
+        elif problem is None and scenario.kind != "command":
             problem = payload.difference(job.target, served, whole=not (self.quick or scenario.sparse))
         return {**facts, "load1": load1, "problem": self._masked(problem) if problem else None}
 
@@ -102,8 +105,11 @@ class Bench:
         return None
 
     def _served(self, scenario: Scenario) -> Payload:
-        key = (scenario.size_bytes, scenario.sparse)
-        if key not in self._payloads:
+        key = (scenario.size_bytes, scenario.files, scenario.sparse)
+        if key not in self._payloads and scenario.kind == "many":
+            folder = self.origin.files / f"random-{scenario.files}x{scenario.size_bytes}"
+            self._payloads[key] = payload.random_files(folder, scenario.files, scenario.size_bytes)
+        elif key not in self._payloads:
             make = payload.sparse_file if scenario.sparse else payload.random_file
             path = (
                 self.origin.files / f"{'sparse' if scenario.sparse else 'random'}-{scenario.size_bytes}.bin"
@@ -112,17 +118,31 @@ class Bench:
         return self._payloads[key]
 
     @contextmanager
-    def _job(self, scenario: Scenario, served: Payload) -> Iterator[Job]:
+    def _origin_for(self, scenario: Scenario) -> Iterator[Origin]:
+        """The origin, or the proxy that leads to it."""
+        if not scenario.round_trip_s:
+            yield self.origin
+            return
+        with delayed(self.origin.http_port, scenario.round_trip_s) as port:
+            yield replace(self.origin, http_port=port)
+
+    @contextmanager
+    def _job(self, scenario: Scenario, served: Payload, origin: Origin) -> Iterator[Job]:
         """A download into a folder of its own; target and home are removed afterwards."""
         self._count += 1
         folder = (self.disk if scenario.sparse else self.memory) / f"run-{self._count}"
         home = self.memory / f"home-{self._count}"
         (folder).mkdir()
         home.mkdir()
-        url = self.origin.url(served.path.name, tls=scenario.tls, location=scenario.location)
+        names = [served.path.name]
+        if scenario.kind == "many":
+            names = [f"{served.path.name}/{path.name}" for path in sorted(served.path.iterdir())]
+        urls = tuple(origin.url(name, tls=scenario.tls, location=scenario.location) for name in names)
         sha256 = served.sha256 if scenario.verified else None
         try:
-            yield Job(url, folder / "target.bin", home, self.origin.cacert, sha256)
+            job = Job(urls[0], folder / "target.bin", home, origin.cacert, sha256, urls)
+            job.url_list.write_text("\n".join(urls))
+            yield job
         finally:
             shutil.rmtree(folder)
             shutil.rmtree(home)
@@ -130,9 +150,13 @@ class Bench:
     def _shown(self, tool: Tool, job: Job) -> str:
         """The command as it would be typed, without anything that names this machine or this run."""
         variables = [f"{name}={value}" for name, value in tool.variables(job).items()]
-        text = shlex.join([*variables, *tool.command(self.kit, job)])
+        words = [*variables, *tool.command(self.kit, job)]
+        text = shlex.join(word for word in words if word not in job.urls[1:])
+        if len(job.urls) > 1 and job.url in words:
+            text += f" … ({len(job.urls)} addresses)"
         text = text.replace(str(job.target.parent), "$TARGET").replace(str(job.home), "$HOME")
-        return self._masked(text)
+        port = job.url.split("/")[2]
+        return self._masked(text.replace(port, "$HTTP") if len(job.urls) > 1 else text)
 
     def _masked(self, text: str) -> str:
         folders = {str(self.origin.folder): "$WORK", str(self.memory): "$WORK", str(self.disk): "$DISK"}

@@ -13,7 +13,7 @@ SAMPLE_BYTES = 64 << 10
 
 @dataclass(frozen=True)
 class Payload:
-    """A served file. sha256 is None for sparse ones, which nobody hashes here."""
+    """A served file, or a folder of them. sha256 is None for those that nobody hashes here."""
 
     path: Path
     size_bytes: int
@@ -29,6 +29,25 @@ def random_file(path: Path, size_bytes: int) -> Payload:
             digest.update(block)
             file.write(block)
     return Payload(path, size_bytes, digest.hexdigest())
+
+
+def random_files(folder: Path, count: int, size_bytes: int) -> Payload:
+    """count files of size_bytes of random data each."""
+    folder.mkdir()
+    for number in range(count):
+        (folder / f"file-{number:04}.bin").write_bytes(os.urandom(size_bytes))
+    return Payload(folder, size_bytes)
+
+
+def folder_difference(got: Path, payload: Payload) -> str | None:
+    """Why the folder got is not the served one, or None: names, then every byte."""
+    served = {path.name for path in payload.path.iterdir()}
+    if others := {path.name for path in got.iterdir()} ^ served:
+        return f"{len(others)} files are missing or too many, such as {min(others)}"
+    for name in sorted(served):
+        if problem := difference(got / name, Payload(payload.path / name, payload.size_bytes), whole=True):
+            return f"{name}: {problem}"
+    return None
 
 
 def sparse_file(path: Path, size_bytes: int) -> Payload:

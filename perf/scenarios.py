@@ -15,14 +15,18 @@ QUICK_PEERS = ("single", "curl", "aria2", "rclone", "hf_transfer")
 
 @dataclass(frozen=True)
 class Scenario:
-    """One table of the report. kind: "pull" (timed downloads), "command" (timed, no output file),
-    "memory" (sampled only), "resume" (killed at half, run again)."""
+    """One table of the report. kind: "pull" (timed downloads), "many" (likewise, of many files at once), "command"
+    (timed, no output file), "memory" (sampled only), "resume" (killed at half, run again)."""
 
     name: str
     title: str
     kind: str
     tools: tuple[str, ...]
     size_bytes: int
+    """Of each file."""
+    files: int = 1
+    round_trip_s: float = 0.0
+    """Added by a proxy between tool and origin (delay.py)."""
     tls: bool = False
     verified: bool = False
     location: str = "plain"
@@ -85,6 +89,25 @@ ALL = (
         KIB,
         rounds=11,
         quick_rounds=5,
+    ),
+    Scenario(
+        "many",
+        "1,000 files of 100 KiB over HTTP, SHA-256 computed by ours",
+        "many",
+        ("jarvis pull -d", "aria2 -i"),
+        100 * KIB,
+        files=1000,
+        quick_rounds=3,
+    ),
+    Scenario(
+        "many-20ms",
+        "1,000 files of 100 KiB behind 20 ms of round trip, SHA-256 computed by ours",
+        "many",
+        ("jarvis pull -d", "aria2 -i"),
+        100 * KIB,
+        files=1000,
+        round_trip_s=0.02,
+        quick_rounds=3,
     ),
     Scenario("help", "jarvis --help", "command", ("jarvis --help",), 0, rounds=11, quick_rounds=5),
     Scenario("memory-1g", "1 GiB, 16 lanes", "memory", ("jarvis -c 16",), GIB, sparse=True, rounds=3),

@@ -64,6 +64,8 @@ TARGETS = (
     Target("http-2g-sha256", 0.65, "x", against("aria2 -x4")),
     Target("tls-2g-sha256", 0.65, "x", against("aria2 -x4")),
     Target("tiny", 0.5, "s", own("wall_s")),
+    Target("many", 4.0, "x", against("aria2 -i", tool="jarvis pull -d")),
+    Target("many-20ms", 1.1, "x", against("aria2 -i", tool="jarvis pull -d")),
     Target("help", 0.2, "s", own("wall_s", "jarvis --help")),
     Target("memory-1g", 200 * MIB, "B", worst("peak_pss_bytes", "jarvis -c 16")),
     Target("memory-20g", 200 * MIB, "B", worst("peak_pss_bytes", "jarvis -c 16")),

@@ -26,6 +26,13 @@ class Job:
     home: Path
     cacert: Path
     sha256: str | None = None
+    urls: tuple[str, ...] = ()
+    """Where there are many files: all of them, into the target's folder; url is the first."""
+
+    @property
+    def url_list(self) -> Path:
+        """The same, one a line, for tools that read them from a file."""
+        return self.home / "urls.txt"
 
     @property
     def tls(self) -> bool:
@@ -78,6 +85,14 @@ def jarvis(kit: Kit, job: Job, *options: str) -> list[str]:
     check = ["--sha256", job.sha256] if job.sha256 else ["--hash", "none"]
     secure = ["--cacert", str(job.cacert)] if job.tls else []
     return [*kit.jarvis, "pull", job.url, "-o", str(job.target), *check, *secure, "--quiet", *options]
+
+
+def jarvis_many(kit: Kit, job: Job) -> list[str]:
+    return [*kit.jarvis, "pull", "-d", str(job.target.parent), "--quiet", *job.urls]
+
+
+def aria2_many(_: Kit, job: Job) -> list[str]:
+    return ["aria2c", "-q", "-i", str(job.url_list), "-j16", "-d", str(job.target.parent)]
 
 
 def single(_: Kit, job: Job) -> list[str]:
@@ -137,6 +152,8 @@ TOOLS = {
     for tool in (
         Tool(OURS, OURS, jarvis, resumes=True),
         Tool("jarvis -c 16", OURS, lambda kit, job: jarvis(kit, job, "-c", "16")),
+        Tool("jarvis pull -d", OURS, jarvis_many),
+        Tool("aria2 -i", "aria2c", aria2_many),
         Tool("single", "python", single),
         Tool("curl", "curl", curl),
         Tool("aria2", "aria2c", lambda kit, job: aria2(kit, job, "-x16", "-s16")),

@@ -37,6 +37,11 @@ def partials(root: Path) -> Path:
     return root / "partial"
 
 
+def pauses(root: Path) -> Path:
+    """When origins may be asked again: transport/pauses.py."""
+    return root / "pauses"
+
+
 def key_of(file: RemoteFile) -> str:
     """The name of a file in flight in the store: its digest where one is known, so that what came of a content
     is continued whatever its address; else its address. Files of one content share it, one after the other."""

@@ -67,6 +67,11 @@ class Part:
         """What the holder gave as content; "" where it has not said it yet."""
         return content_of(folder / "lock")
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nobody has left anything here."""
+        return self._entries() == ["lock"]
+
     def resume(self) -> Journal | None:
         """Open what an earlier run left; None where there is nothing that can be trusted."""
         journal = Journal.load(self.folder / "journal")
@@ -122,26 +127,59 @@ class Part:
         self, target: Path, *, sync: bool = True, witness: Callable[[os.stat_result], None] | None = None
     ) -> os.stat_result:
         """Sync, rename to target, sync both folders, clean up. All writers must have closed the file before.
-        Returns the final file's stat, and shows it to witness while the lock is still held: whoever waits for that
-        must find the receipt. Raises StoreError; the part is then still whole, unless it was the last sync."""
+        Returns the final file's stat, and shows it to witness. Raises StoreError; the part is then still whole,
+        unless it was the last sync. Its steps, for whoever takes them with many parts at once, are below."""
+        self.check_for(target)
+        if sync:
+            self.sync_for(target)
+        final = self.place(target)
+        if sync:
+            with disk_errors("finish", target):
+                for folder in self.folders_to_sync(target):
+                    sync_folder(folder)
+        self.leave_behind(final, witness)
+        return final
+
+    def check_for(self, target: Path) -> None:
+        """Before the rename: there is a folder for it, nothing is in the way, and what is renamed is what was
+        written."""
         with disk_errors("finish", target):
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._check_data(target)
-            if sync:
-                os.fsync(self.fd)
+
+    def begin_sync(self) -> None:
+        """Let the disk begin; whoever syncs many files later waits for one journal, not for each."""
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)  # dirty pages are written back, and stay
+
+    def sync_for(self, target: Path) -> None:
+        """The data is durable before it gets its name."""
+        with disk_errors("finish", target):
+            os.fsync(self.fd)
+
+    def place(self, target: Path) -> os.stat_result:
+        """The one rename. Returns the final file's stat."""
+        with disk_errors("finish", target):
             self._move(target)
-            if sync:
-                sync_folder(target.parent)
-                sync_folder(self.folder)
-            final = target.lstat()
+            return target.lstat()
+
+    def folders_to_sync(self, target: Path) -> tuple[Path, ...]:
+        """Those that make the rename durable. A part without a journal is no promise to anybody, so it may well
+        come back after a power cut: whoever begins there clears it."""
+        return (target.parent, self.folder) if self.journal is not None else (target.parent,)
+
+    def leave_behind(
+        self, final: os.stat_result, witness: Callable[[os.stat_result], None] | None = None
+    ) -> None:
+        """Clean up, after witness has seen the final stat while the lock is still held: whoever waits for that must
+        find the receipt."""
         try:
             if witness is not None:
                 witness(final)
         finally:
             self.remove()
-        return final
 
     def set_aside(self, sha256: str) -> Path:
         """Keep complete but unwanted content under a name that no run mistakes for progress. Returns it."""

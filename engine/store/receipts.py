@@ -66,6 +66,10 @@ class Receipts:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     def find(self, path: Path) -> Receipt | None:
         """The receipt for path, whether it still fits or not; None where there is none that can be read."""
         try:
@@ -87,7 +91,8 @@ class Receipts:
         """Replace the receipt for its path; atomic. A lost receipt costs a hash run, so nothing is synced."""
         place = self._place(Path(receipt.path))
         with disk_errors("write the receipt", place):
-            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._folder.is_dir():
+                self._folder.mkdir(parents=True, exist_ok=True)
             fresh = place.with_suffix(f".{os.getpid()}.tmp")
             shown = os.fsencode(receipt.path).decode("utf-8", "backslashreplace")
             fresh.write_bytes(msgspec.json.encode(msgspec.structs.replace(receipt, path=shown)))

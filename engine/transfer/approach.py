@@ -30,6 +30,11 @@ class Approach:
         return f"<Approach {'stream' if self.is_stream else 'ranges' if self.has_ranges else 'unknown'}>"
 
     @property
+    def url(self) -> str:
+        """Where the next request goes."""
+        return self._located or self._remote.url
+
+    @property
     def may_lease(self) -> bool:
         """Whether a lease may go out: not while another one finds the way."""
         return self._located is not None or self._locating is None
@@ -50,7 +55,7 @@ class Approach:
             lane,
             number,
             file,
-            url=self._located or self._remote.url,
+            url=self.url,
             span=None if self.is_stream or self._refuses_ranges else span,
             identity=identity if identity.size is not None else None,
             has_digest=has_digest,

@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from engine.errors import EngineError
-from engine.settings import Settings
+from engine.settings import Settings, home
+from engine.store import layout
 from engine.store.disk import check_space
 from engine.telemetry import Log, redact
+from engine.transfer.backlog import Backlog
 from engine.transfer.cores import Load, usable_cores
 from engine.transfer.events import FileDone, Observer
-from engine.transfer.file_transfer import FileTransfer
+from engine.transfer.file_transfer import FileTransfer, Shared
+from engine.transfer.finisher import Finisher
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet, Slot
 from engine.transfer.health import Verdict
 from engine.transfer.hosts import Host, Inbox
@@ -38,12 +41,14 @@ from engine.transfer.messages import (
 from engine.transfer.progress import Tracker
 from engine.transfer.watch import Watch
 from engine.transport.auth import Credentials
+from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 
 _log = Log(__name__)
 _TICK_S = 0.1
-_OPEN_FILES = 32
-"""Files under way at once: enough to keep every lane busy with small ones, few enough for descriptors."""
+_OPEN_FILES = 48
+"""Files under way at once: enough to keep every lane busy with small ones while others are finished, few enough for
+descriptors."""
 _LAST_WORDS_S = 0.5
 _UNRESPONSIVE_S = 15.0
 """A host that does not acknowledge a revocation for so long is ended."""
@@ -71,13 +76,22 @@ class Coordinator:
         self._observer = observer
         self._inbox: Inbox = queue.SimpleQueue()
         self._fleet = Fleet(settings, credentials, self._inbox)
-        self._transfers = [
-            FileTransfer(i, job, settings, observer, self._submit) for i, job in enumerate(jobs)
-        ]
-        self._waiting = list(self._transfers)
+        self._jobs = jobs
+        self._outcomes: list[FileDone | EngineError | None] = [None] * len(jobs)
+        self._backlog = Backlog(jobs)
         self._active: dict[int, FileTransfer] = {}
+        self._locked_out: dict[int, FileTransfer] = {}
+        """Somebody else holds their locks; tried again now and then."""
+        self._done_bytes = self._kept_bytes = 0
+        """Of files that are over, and of those among them that failed."""
+        pauses = Pauses(layout.pauses(home()))
+        self._shared = Shared(settings, observer, self._submit, Finisher(self._submit), pauses)
+        self._is_stopping = False
         self._trackers: dict[int, Tracker] = {}
         self._slots: dict[int, Slot] = {}
+        self._files: dict[int, int] = {}
+        """By lease: whose lane it is, and which file it is of."""
+        self._needs_hosts = False
         self._next_lease = 1
         self._lane_count = LaneCount(settings.connections)
         self._load = Load()
@@ -91,35 +105,38 @@ class Coordinator:
     @property
     def kept_bytes(self) -> int:
         """What stays on disk of unfinished files, and is used by the next run."""
-        return sum(t.done_bytes for t in self._transfers if t.result is None)
+        return self._kept_bytes + sum(t.done_bytes for t in self._active.values() if t.result is None)
 
     def run(self) -> list[FileDone | EngineError]:
         """Run all jobs; a failed one does not stop the others. Returns an outcome for each, in order.
         KeyboardInterrupt passes through, after everything has stopped; what was received is kept."""
         try:
             self._check_space()
-            while self._waiting or self._active:
+            while self._has_work:
                 self._step()
         except EngineError as exc:
             self._stop()
-            for transfer in self._transfers:
-                transfer.error = transfer.error or exc
+            self._outcomes = [outcome or exc for outcome in self._outcomes]
         finally:
             self._stop()
-        return [
-            t.result or t.error or EngineError("The pull ended before this file.") for t in self._transfers
-        ]
+        return [outcome or EngineError("The pull ended before this file.") for outcome in self._outcomes]
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._active or self._backlog or self._locked_out)
 
     # The loop
 
     def _step(self) -> None:
         now = time.monotonic()
-        self._admit()
+        has_opened = self._admit(now)
         self._sweep(now)
+        self._ensure_hosts()
         self._dispatch(now)
-        if not self._active and not self._waiting:
+        if not self._has_work:
             return
-        timeout = max(0.0, self._last_tick + _TICK_S - now)
+        may_open = has_opened and len(self._active) < _OPEN_FILES
+        timeout = 0.0 if may_open else max(0.0, self._last_tick + _TICK_S - now)
         try:
             self._in_hand = self._inbox.get(timeout=timeout)
             while True:
@@ -133,64 +150,61 @@ class Coordinator:
             self._last_tick = now
             self._tick(now)
 
-    def _admit(self) -> None:
-        """Open files, in order, as long as there is room for more. Of those that share a part, as files of one
-        content do, each comes after the one before: the lock that it would wait for is our own."""
-        taken = {transfer.job.partial for transfer in self._active.values()}
-        for transfer in list(self._waiting):
-            if len(self._active) >= _OPEN_FILES:
-                return
-            if transfer.job.partial in taken:
-                continue
-            taken.add(transfer.job.partial)
-            if transfer.state == "waiting" and time.monotonic() < transfer.resume_at:
-                continue
-            transfer.admit()
-            if transfer.state == "waiting":
-                transfer.resume_at = time.monotonic() + 2 * _TICK_S
-                continue
-            transfer.resume_at = 0.0
-            self._waiting.remove(transfer)
-            self._active[transfer.number] = transfer
-            self._trackers[transfer.number] = Tracker(time.monotonic())
-            self._ensure_hosts(transfer)
+    def _admit(self, now: float) -> bool:
+        """Open files, in order, as long as there is room for more; those that were locked first. Whether there were
+        any: some need nothing, so there may be room again."""
+        has_opened = False
+        for transfer in [t for t in self._locked_out.values() if t.resume_at <= now]:
+            if len(self._active) < _OPEN_FILES:
+                self._open(self._locked_out.pop(transfer.number))
+        while len(self._active) < _OPEN_FILES and (number := self._backlog.take()) is not None:
+            self._open(FileTransfer(number, self._jobs[number], self._shared))
+            has_opened = True
+        return has_opened
+
+    def _open(self, transfer: FileTransfer) -> None:
+        transfer.admit()
+        now = time.monotonic()
+        if transfer.state == "waiting":
+            transfer.resume_at = now + 2 * _TICK_S
+            self._locked_out[transfer.number] = transfer
+            return
+        transfer.resume_at = 0.0
+        self._active[transfer.number] = transfer
+        self._trackers[transfer.number] = Tracker(now)
+        self._needs_hosts = True
 
     def _dispatch(self, now: float) -> None:
         """Give leases to idle lanes, files in order."""
-        if not self._active:
-            return
-        if not self._fleet.slots:
-            self._ensure_all_hosts()
         room = self._lane_count.now - self._fleet.busy_count
-        for slot in self._fleet.idle_slots():
-            if room <= 0:
-                return
-            if not self._give_lease(slot, now):
-                return
-            room -= 1
-
-    def _give_lease(self, slot: Slot, now: float) -> bool:
+        if not self._active or room <= 0:
+            return
+        idle = self._fleet.idle_slots()[:room]
+        idle.reverse()
         for transfer in self._active.values():
-            number = self._next_lease
-            lease = transfer.next_lease(number, slot.lane, slot.pulse.rate_bytes_s, self._lane_count.now, now)
-            if lease is None:
-                continue
-            self._next_lease += 1
-            self._watch.begin(slot, number, now)
-            self._slots[number] = slot
+            while idle and self._give_lease(transfer, idle[-1], now):
+                idle.pop()
+            if not idle:
+                return
+
+    def _give_lease(self, transfer: FileTransfer, slot: Slot, now: float) -> bool:
+        number = self._next_lease
+        lease = transfer.next_lease(number, slot.lane, slot.pulse.rate_bytes_s, self._lane_count.now, now)
+        if lease is None:
+            return False
+        self._next_lease += 1
+        self._watch.begin(slot, number, now)
+        self._slots[number] = slot
+        self._files[number] = transfer.number
+        if self._limiter.rate is not None:
             self._limiter.deal(now, self._cells())
-            if transfer.plan is not None:
-                self._open_on(transfer, slot.host)
-            slot.host.send(lease)
-            _log.debug(
-                "lease.sent",
-                lease=number,
-                file=transfer.job.remote.name,
-                span=str(lease.span),
-                lane=str(slot),
-            )
-            return True
-        return False
+        if transfer.plan is not None:
+            self._open_on(transfer, slot.host)
+        slot.host.send(lease)
+        _log.debug(
+            "lease.sent", lease=number, file=transfer.job.remote.name, span=str(lease.span), lane=str(slot)
+        )
+        return True
 
     def _take(self, host: Any, message: Any) -> None:
         """One thing out of the inbox."""
@@ -200,9 +214,9 @@ class Coordinator:
             case None:
                 self._host_lost(host)
             case SegmentWritten():
-                self._transfers[message.file].segment_written(message)
+                self._active[message.file].segment_written(message)
             case PieceWritten():
-                self._transfers[message.file].piece_written(message)
+                self._active[message.file].piece_written(message)
             case Opened():
                 self._opened(host, message)
             case LeaseEnded():
@@ -212,13 +226,13 @@ class Coordinator:
                 if slot is not None:
                     slot.is_draining = False
             case Closed(file):
-                transfer = self._transfers[file]
+                transfer = self._active[file]
                 transfer.closing_hosts.discard(host)
                 transfer.settle()
                 transfer.try_finish()
 
     def _opened(self, host: Host, message: Opened) -> None:
-        transfer = self._transfers[message.file]
+        transfer = self._active[message.file]
         _log.debug("lease.opened", lease=message.lease, file=transfer.job.remote.name, status=message.status)
         proceed = transfer.opened(
             message, may_proceed=lambda size: host.is_process or not self._fleet.wants_processes(size)
@@ -227,14 +241,17 @@ class Coordinator:
             if proceed.go:
                 self._open_on(transfer, host)
             host.send(proceed)
-        self._ensure_hosts(transfer)
+        self._needs_hosts = True
 
     def _lease_ended(self, message: LeaseEnded) -> None:
         now = time.monotonic()
         slot = self._slots.pop(message.lease, None)
+        self._files.pop(message.lease, None)
+        if message.failure is None and not message.is_revoked:
+            self._lane_count.answered(message.wait_s, message.receive_s)
         if slot is not None:
             self._watch.end(slot, now, is_revoked=message.is_revoked, has_failed=message.failure is not None)
-        transfer = self._transfers[message.file]
+        transfer = self._active[message.file]
         failure = message.failure
         refused_beside_others = failure is not None and failure.kind in ("connect", "reset") and self._slots
         if failure is not None and (failure.is_pushback or refused_beside_others):
@@ -244,14 +261,13 @@ class Coordinator:
     def _host_lost(self, host: Host) -> None:
         """A worker died: what it had in flight is leased anew."""
         leases = self._fleet.lost(host)
-        for transfer in self._transfers:
+        for transfer in self._active.values():
             transfer.open_hosts.discard(host)
             transfer.closing_hosts.discard(host)
+        failure = Failure(kind="worker", message="A worker process died; its work is given to another.")
         for number in leases:
-            slot = self._slots[number]
-            transfer = next(t for t in self._transfers if number in t.leases)
-            failure = Failure(kind="worker", message="A worker process died; its work is given to another.")
-            self._lease_ended(LeaseEnded(slot.lane, number, transfer.number, failure=failure))
+            lane, file = self._slots[number].lane, self._files[number]
+            self._lease_ended(LeaseEnded(lane, number, file, failure=failure))
         for transfer in self._active.values():
             transfer.settle()
             transfer.try_finish()
@@ -261,12 +277,12 @@ class Coordinator:
     def _tick(self, now: float) -> None:
         self._count_lanes(now)
         self._limiter.deal(now, self._cells())
-        done = sum(transfer.done_bytes for transfer in self._transfers)
+        done = self._done_bytes + sum(transfer.done_bytes for transfer in self._active.values())
         is_limited = self._limiter.rate is not None
         for verdict in self._watch.look(self._slots, now, done_bytes=done, is_limited=is_limited):
             self._replace(verdict, now)
         self._end_unresponsive(now)
-        self._ensure_all_hosts()
+        self._needs_hosts = True
         if now - self._last_progress >= self._settings.progress_interval_s:
             self._last_progress = now
             for transfer in self._active.values():
@@ -279,7 +295,7 @@ class Coordinator:
             return
         self._load.look(now, self._fleet.workers)
         before = self._lane_count.now
-        missing = sum(t.missing_segments for t in self._active.values())
+        missing = sum(t.missing_segments for t in self._active.values()) + self._backlog.count
         self._lane_count.climb(
             now,
             received_bytes=self._fleet.received_bytes,
@@ -299,7 +315,7 @@ class Coordinator:
     def _replace(self, verdict: Verdict, now: float) -> None:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
         number = verdict.lease
-        transfer = next(t for t in self._transfers if number in t.leases)
+        transfer = self._active[self._files[number]]
         held = transfer.leases[number]
         shown = redact(held.lease.url)
         words = f"A connection to {shown} is far slower than the others"
@@ -358,9 +374,13 @@ class Coordinator:
     def _over(self, transfer: FileTransfer, now: float) -> None:
         """A file has its end: say so, the last progress first."""
         del self._active[transfer.number]
+        self._backlog.release(transfer.number)
         tracker = self._trackers.pop(transfer.number)
         result = transfer.result
+        self._outcomes[transfer.number] = result or transfer.error
+        self._done_bytes += transfer.done_bytes
         if result is None:
+            self._kept_bytes += transfer.done_bytes
             return
         self._observer(
             tracker.report(
@@ -380,9 +400,9 @@ class Coordinator:
 
     def _check_space(self) -> None:
         """All files of known size must fit before the first byte is fetched; each is checked again by itself."""
-        if len(self._transfers) < 2:
+        if len(self._jobs) < 2:
             return
-        jobs = [t.job for t in self._transfers if t.job.remote.size and not t.job.target.exists()]
+        jobs = [job for job in self._jobs if job.remote.size and not job.target.exists()]
         fresh = [job for job in jobs if not job.partial.exists()]
         if fresh:
             folder = fresh[0].target.parent
@@ -390,26 +410,27 @@ class Coordinator:
                 folder = folder.parent
             check_space(folder, sum(job.remote.size or 0 for job in fresh))
 
-    def _ensure_all_hosts(self) -> None:
-        """Work may come late: a target that is hashed turns out wrong, or a held segment bad."""
-        for transfer in self._active.values():
-            self._ensure_hosts(transfer)
-
-    def _ensure_hosts(self, transfer: FileTransfer) -> None:
-        """Hosts are started when the first file really needs one."""
-        if transfer.state != "active":
+    def _ensure_hosts(self) -> None:
+        """Hosts are started when the first file really needs one. Work may also come late: a target that is hashed
+        turns out wrong, or a held segment bad."""
+        if not self._needs_hosts:
+            return
+        self._needs_hosts = False
+        needing = [transfer for transfer in self._active.values() if transfer.needs_lanes]
+        if not needing:
             return
         work = sum(t.size - t.done_bytes for t in self._active.values() if t.size is not None)
-        work += sum(t.job.remote.size or 0 for t in self._waiting)
-        if transfer.plan is not None and transfer.plan.missing_bytes == 0:
-            return
-        if transfer.size is None:
+        work += self._backlog.known_bytes
+        lanes = self._lane_count.now
+        if any(transfer.size is None for transfer in needing):
             # It may be large. A worker asks as soon as this process could, which never loads what a lane needs.
             work = max(work, PROCESS_FROM_BYTES)
+        if all(transfer.size is None for transfer in needing):
+            lanes = min(lanes, len(needing))  # each is asked for by one lane, alone
         self._fleet.start(
-            processes=not transfer.is_stream and self._fleet.wants_processes(work),
-            lanes=1 if transfer.size is None else self._lane_count.now,
-            is_tls=transfer.is_tls,
+            processes=not all(t.is_stream for t in needing) and self._fleet.wants_processes(work),
+            lanes=lanes,
+            is_tls=any(transfer.is_tls for transfer in needing),
         )
 
     def _open_on(self, transfer: FileTransfer, host: Host) -> None:
@@ -425,6 +446,8 @@ class Coordinator:
 
     def _submit(self, work: Callable[[], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Run work on a helper thread, done on this one."""
+        if self._is_stopping:
+            return
         if self._helpers is None:
             self._helpers = ThreadPoolExecutor(max(usable_cores(), 2), thread_name_prefix="helper")
 
@@ -439,7 +462,8 @@ class Coordinator:
 
     def _stop(self) -> None:
         """End everything. What lanes have reported by now still goes to the journals."""
-        for transfer in self._transfers:
+        self._is_stopping = True
+        for transfer in self._active.values():
             transfer.interrupt()
         self._revoke_all()
         self._fleet.kill()
@@ -448,7 +472,7 @@ class Coordinator:
             self._helpers.shutdown(wait=True, cancel_futures=True)
             self._helpers = None
             self._drain()
-        for transfer in self._transfers:
+        for transfer in self._active.values():
             transfer.close()
 
     def _revoke_all(self) -> None:
@@ -469,9 +493,9 @@ class Coordinator:
         """What still counts when everything is being stopped: bytes on disk."""
         match message:
             case SegmentWritten():
-                self._transfers[message.file].segment_written(message)
+                self._active[message.file].segment_written(message)
             case PieceWritten():
-                self._transfers[message.file].piece_written(message)
+                self._active[message.file].piece_written(message)
             case LeaseEnded():
                 self._slots.pop(message.lease, None)
             case _Task():

@@ -39,7 +39,8 @@ from engine.transfer.admission import (
 from engine.transfer.approach import Approach
 from engine.transfer.events import Event, FileDone, Notice, Retry, Waiting
 from engine.transfer.events import Plan as PlanEvent
-from engine.transfer.finish import Finished, finish, how_verified
+from engine.transfer.finish import Ending, Finished, finish, how_verified
+from engine.transfer.finisher import Finisher
 from engine.transfer.health import Attempts
 from engine.transfer.job import Job
 from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Proceed, SegmentWritten
@@ -48,6 +49,7 @@ from engine.transfer.proof import Proof
 from engine.transfer.redress import Redress
 from engine.transfer.tally import Tally
 from engine.transfer.tasks import Submit, Tasks, as_engine_error
+from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 from engine.transport.verdicts import error_of, wait_s
 
@@ -61,6 +63,16 @@ State = Literal[
 ]
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """What all files of a pull have in common."""
+
+    settings: Settings
+    emit: Callable[[Event], None]
+    submit: Submit
+    finisher: Finisher
+    pauses: Pauses
+
+
 class Held(msgspec.Struct, frozen=True):
     """A lease that is out, and in which round of attempts."""
 
@@ -71,9 +83,7 @@ class Held(msgspec.Struct, frozen=True):
 class FileTransfer:
     """See the module's text. `number` names the file in messages."""
 
-    def __init__(
-        self, number: int, job: Job, settings: Settings, emit: Callable[[Event], None], submit: Submit
-    ) -> None:
+    def __init__(self, number: int, job: Job, shared: Shared) -> None:
         self.number = number
         self.job = job
         self.state: State = "new"
@@ -85,8 +95,9 @@ class FileTransfer:
         self.error: EngineError | None = None
         self.result: FileDone | None = None
         self.resume_at = 0.0
-        self._settings = settings
-        self._emit = emit
+        self._shared = shared
+        self._settings = settings = shared.settings
+        self._emit = shared.emit
         self._digest = job.remote.digest
         self._identity = Identity(size=job.remote.size)
         self._approach = Approach(job.remote)
@@ -98,7 +109,7 @@ class FileTransfer:
         self._is_measured = False
         """The size is where a stream ended, which may have been too early."""
         self._redress = Redress(self)
-        self._tasks = Tasks(submit, failed=self._task_failed)
+        self._tasks = Tasks(shared.submit, failed=self._task_failed)
         self._is_hashing = self._is_syncing = False
         self._unsynced_bytes = 0
         self._attempts = Attempts(settings.retries)
@@ -136,9 +147,16 @@ class FileTransfer:
         return self.plan.written_bytes if self.plan else self._streamed_bytes
 
     @property
+    def needs_lanes(self) -> bool:
+        """Whether there is something to fetch that nobody fetches yet."""
+        return self.state == "active" and (self.plan is None or self.plan.missing_bytes > 0)
+
+    @property
     def missing_segments(self) -> int:
-        """About how many segments nobody fetches yet."""
-        return self.plan.missing_bytes // self.segment_size if self.plan else 0
+        """About how many segments nobody fetches yet; of a file of unknown size, whether nobody has asked for it."""
+        if self.plan is None:
+            return int(not self.leases)
+        return -(-self.plan.missing_bytes // self.segment_size)
 
     @property
     def hashed_bytes(self) -> int:
@@ -228,7 +246,11 @@ class FileTransfer:
 
     def _begin(self) -> None:
         """Continue what an earlier run left, or start."""
-        self.job.receipts.prepare()
+        self._shared.finisher.prepare(self.job.receipts)
+        if self.open_part.is_fresh:
+            if self.job.remote.size is not None:
+                self._start(self.job.remote.size)
+            return
         if self._settings.force:
             self.open_part.discard()
         elif self._digest and self._digest.algorithm == "sha256" and self.open_part.adopt(self._digest.hex):
@@ -306,6 +328,9 @@ class FileTransfer:
     def next_lease(self, number: int, lane: int, rate_bytes_s: float, lanes: int, now: float) -> Lease | None:
         """The next lease for an idle lane, noted as out; None when there is nothing for it now."""
         if self.state != "active" or now < self.resume_at or not self._approach.may_lease:
+            return None
+        if wait := self._shared.pauses.left_s(self._approach.url):
+            self.resume_at = now + wait
             return None
         span = self._carve(number, rate_bytes_s, lanes)
         if span is None:
@@ -468,6 +493,8 @@ class FileTransfer:
         if failure.is_final:
             self.fail(error_of(failure))
             return
+        if failure.is_pushback and failure.retry_after_s:
+            self._shared.pauses.note(failure.url or held.lease.url, failure.retry_after_s)
         self._approach.failed(failure, held.lease)
         progressed = self.done_bytes > self._attempts.furthest
         counts = failure.kind != "slow" and self._attempts.failed(held.round, self.done_bytes)
@@ -634,9 +661,11 @@ class FileTransfer:
             )
             return
         self.state = "finishing"
-        self.start_task(
-            lambda: finish(self.job, self.open_part, self._identity, self._digest, content), self._finished
-        )
+        ending = Ending(self.job, self.open_part, self._identity, self._digest, content)
+        if content.size <= content.segment_size:
+            self._tasks.hand_to(lambda done: self._shared.finisher.add(ending, done), self._finished)
+        else:
+            self.start_task(lambda: finish(ending), self._finished)
 
     def _finished(self, finished: Finished) -> None:
         assert self.plan is not None  # noqa: S101 - it was complete

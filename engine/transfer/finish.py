@@ -2,11 +2,14 @@
 
 import os
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
 from engine.digest import Digest
 from engine.remote_file import Identity
+from engine.store.disk import disk_errors, sync_folder
 from engine.store.journal import CHECK, url_hash
 from engine.store.part import Part
 from engine.store.receipts import Checks, Receipt, hex_values
@@ -38,18 +41,74 @@ def agrees(digest: Digest | None, content: Content) -> bool:
     return digest is None or not content.digests or content.digests[digest.algorithm] == digest.hex
 
 
-def finish(job: Job, part: Part, identity: Identity, digest: Digest | None, content: Content) -> Finished:
-    """Give the part its final name, which it has deserved. Raises StoreError; the part is then still whole."""
+class Ending(msgspec.Struct, frozen=True):
+    """A part that has deserved its final name, and what is to be said of it."""
+
+    job: Job
+    part: Part
+    identity: Identity
+    digest: Digest | None
+    content: Content
+
+    def vouch(self, final: os.stat_result) -> None:
+        """Write the receipt and let go of the part."""
+        self.part.leave_behind(
+            final,
+            lambda stat: self.job.receipts.write(
+                _receipt(self.job, stat, self.identity, self.digest, self.content)
+            ),
+        )
+
+
+def finish(ending: Ending) -> Finished:
+    """Give one part its final name. Raises StoreError; the part is then still whole."""
+    (outcome,) = finish_all([ending])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
+    """Give parts their final names, step by step for all of them, so that they share what a sync costs: data first,
+    then the renames, each folder once, then the receipts. One that fails does not stop the others."""
     started = time.monotonic()
-    part.finish(
-        job.target,
-        witness=lambda stat: job.receipts.write(_receipt(job, stat, identity, digest, content)),
-    )
-    return Finished(
-        verified=how_verified(digest, content.digests.get("sha256")),
-        sha256=content.digests.get("sha256"),
-        disk_s=time.monotonic() - started,
-    )
+    errors: dict[int, Exception] = {}
+    stats: dict[int, os.stat_result] = {}
+
+    def each(step: Callable[[int, Ending], None]) -> None:
+        for index, ending in enumerate(endings):
+            if index not in errors:
+                try:
+                    step(index, ending)
+                except Exception as exc:  # noqa: BLE001 - it is this file's, and raised or translated where that is
+                    errors[index] = exc
+
+    synced: set[Path] = set()
+
+    def place(index: int, ending: Ending) -> None:
+        stats[index] = ending.part.place(ending.job.target)
+
+    def sync_folders(_: int, ending: Ending) -> None:
+        for folder in ending.part.folders_to_sync(ending.job.target):
+            if folder not in synced:
+                with disk_errors("finish", ending.job.target):
+                    sync_folder(folder)
+                synced.add(folder)
+
+    each(lambda _, ending: ending.part.check_for(ending.job.target))
+    if len(endings) > 1:
+        each(lambda _, ending: ending.part.begin_sync())
+    each(lambda _, ending: ending.part.sync_for(ending.job.target))
+    each(place)
+    each(sync_folders)
+    each(lambda index, ending: ending.vouch(stats[index]))
+    disk_s = (time.monotonic() - started) / len(endings)
+    return [errors.get(i) or _finished(ending, disk_s) for i, ending in enumerate(endings)]
+
+
+def _finished(ending: Ending, disk_s: float) -> Finished:
+    sha256 = ending.content.digests.get("sha256")
+    return Finished(verified=how_verified(ending.digest, sha256), sha256=sha256, disk_s=disk_s)
 
 
 def _receipt(

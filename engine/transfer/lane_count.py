@@ -4,6 +4,8 @@ It starts with a few and doubles as long as the last doubling brought goodput: a
 is filled within seconds, and a link, server or processor that has no more to give is not crowded (on loopback
 four lanes in one process beat eight in two by a tenth). A doubling that brought nothing is taken back. A level is
 judged only once all its lanes have delivered, so that connecting, TLS and a worker's start do not count against it.
+Small files behind a long round trip are another
+matter: lanes that mostly wait for answers are in nobody's way, so they double at once, without being judged.
 While a server pushes back the number falls, and comes back slowly.
 """
 
@@ -15,6 +17,8 @@ WORTH = 1.1
 _SETTLE_S, _LONGEST_SETTLE_S = 0.1, 2.0
 _WINDOW_S = 0.3
 _RECOVERY_S = 5.0
+_FAR_S = 0.004
+"""A server that takes longer to begin an answer is far away, not just busy."""
 
 
 class LaneCount:
@@ -29,6 +33,8 @@ class LaneCount:
         self._judge_from: float | None = None
         self._window: tuple[float, int] | None = None
         self._last_change = 0.0
+        self._round_trip_s = float("inf")
+        self._forget_answers()
 
     def __repr__(self) -> str:
         return f"<LaneCount {self.now} of {self.ceiling}{', climbing' if self._is_climbing else ''}>"
@@ -50,6 +56,23 @@ class LaneCount:
             self.now += 1
             self._last_change = now
 
+    def answered(self, wait_s: float, receive_s: float) -> None:
+        """A lane has done a lease, and what of that was waiting for the answer to begin."""
+        self._round_trip_s = min(self._round_trip_s, wait_s)
+        self._answers += 1
+        self._waited_s += wait_s
+        self._received_s += receive_s
+
+    def _forget_answers(self) -> None:
+        self._answers, self._waited_s, self._received_s = 0, 0.0, 0.0
+
+    @property
+    def _mostly_waits(self) -> bool:
+        """Whether all lanes have had an answer at this level, and receiving was the lesser part."""
+        return (
+            self._answers >= self.now and self._round_trip_s >= _FAR_S and self._waited_s > self._received_s
+        )
+
     def climb(self, now: float, *, received_bytes: int, delivering: int, may_grow: bool) -> None:
         """Judge this level, if it can be judged yet. received_bytes: by all lanes since the start. delivering: lanes
         that have got anything at all. may_grow: more lanes would have work, and nothing on this side is in the way."""
@@ -57,6 +80,10 @@ class LaneCount:
             return
         if self._raised_at is None:
             self._raised_at = now
+        if may_grow and self._mostly_waits and self.now < self.ceiling:
+            self._goal = self.now
+            self._double(now)
+            return
         if delivering < self.now:
             return
         if self._judge_from is None:
@@ -78,8 +105,12 @@ class LaneCount:
             self._is_climbing = False
         elif may_grow and self.now < self.ceiling:
             self._goal, self._best_rate = self.now, rate
-            self.now = min(2 * self.now, self.ceiling)
-            self._raised_at, self._judge_from = now, None
+            self._double(now)
         else:
             self._goal = self.now
             self._is_climbing = self.now < self.ceiling
+
+    def _double(self, now: float) -> None:
+        self.now = min(2 * self.now, self.ceiling)
+        self._raised_at, self._judge_from, self._window = now, None, None
+        self._forget_answers()

@@ -26,6 +26,18 @@ class Tasks:
     def start(self, work: Callable[[], Any], done: Callable[[Any], None], *, inline: bool) -> None:
         """Run work, then done with its result here; an error goes to `failed`. inline: small work is not worth a
         thread, so it is done before this returns."""
+        if not inline:
+            self.hand_to(lambda back: self._submit(work, back), done)
+            return
+        try:
+            result = work()
+        except (OSError, EngineError) as exc:
+            self._failed(as_engine_error(exc))
+        else:
+            done(result)
+
+    def hand_to(self, other: Callable[[Done], None], done: Callable[[Any], None]) -> None:
+        """Likewise, where another sees to the work: it gets what it is to call when that is done."""
         self._count += 1
 
         def back(result: Any, exc: BaseException | None) -> None:
@@ -35,15 +47,7 @@ class Tasks:
             else:
                 self._failed(as_engine_error(exc))
 
-        if not inline:
-            self._submit(work, back)
-            return
-        try:
-            result = work()
-        except (OSError, EngineError) as exc:
-            back(None, exc)
-        else:
-            back(result, None)
+        other(back)
 
 
 def as_engine_error(exc: BaseException) -> EngineError:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import msgspec
 
-from engine.settings import Settings
+from engine.settings import Settings, home
 from engine.spans import Span
 from engine.telemetry import Log, redact
 from engine.transport.auth import Credentials
+from engine.transport.pauses import Pauses
 from engine.transport.ranges import fits, format_range, parse_content_range
 from engine.transport.retry import Failure, WireError
 from engine.transport.verdicts import error_of, wait_s
@@ -40,6 +41,7 @@ class Client:
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self._settings = settings
         self._credentials = credentials
+        self._pauses = Pauses(home() / "pauses")
 
     @cached_property
     def _wire(self) -> "Wire":
@@ -78,6 +80,7 @@ class Client:
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 time.sleep(wait_s(failure, attempt, self._settings.retry_delay_s))
+            time.sleep(self._pauses.left_s(url))
             try:
                 return ask()
             except WireError as exc:
@@ -91,6 +94,8 @@ class Client:
                 )
                 if failure.is_final:
                     break
+                if failure.is_pushback and failure.retry_after_s:
+                    self._pauses.note(failure.url or url, failure.retry_after_s)
                 self._wire.forget(url)
         assert failure is not None  # noqa: S101 - the loop ran at least once
         raise error_of(failure)

@@ -125,3 +125,46 @@ def test_pushback_halves_what_is_at_work():
     count = LaneCount(32)
     count.pushed_back(10.0, 4)
     assert count.now == 2
+
+
+# Small files behind a long round trip
+
+
+def after_answers(wait_s: float, receive_s: float, *, levels: int = 5, may_grow: bool = True) -> int:
+    """The number of lanes when at each tick every lane has had such an answer; the rate says nothing yet."""
+    count = LaneCount()
+    for tick in range(1, levels + 1):
+        for _ in range(count.now):
+            count.answered(wait_s, receive_s)
+        count.climb(tick * TICK_S, received_bytes=0, delivering=0, may_grow=may_grow)
+    return count.now
+
+
+def test_lanes_that_mostly_wait_for_a_far_server_double_at_once():
+    """Their number is what a thousand small files behind 20 ms need, and a judgement would cost half a second each."""
+    assert after_answers(0.020, 0.002, levels=3) == CEILING
+    assert after_answers(0.020, 0.002) == CEILING
+
+
+def test_lanes_that_mostly_receive_are_judged_by_their_rate():
+    """A far server that sends much is full or not, which only the rate tells."""
+    assert after_answers(0.020, 0.050) == FIRST
+
+
+def test_waiting_for_a_near_server_is_no_reason():
+    """It is the processors that are busy."""
+    assert after_answers(0.002, 0.0001) == FIRST
+
+
+def test_lanes_do_not_double_without_work():
+    """Three files need no 32 lanes."""
+    assert after_answers(0.020, 0.002, may_grow=False) == FIRST
+
+
+def test_one_slow_answer_makes_no_far_server():
+    """The shortest wait is the round trip."""
+    count = LaneCount()
+    for wait_s in (0.5, 0.5, 0.001, 0.5):
+        count.answered(wait_s, 0.0)
+    count.climb(TICK_S, received_bytes=0, delivering=0, may_grow=True)
+    assert count.now == FIRST
