@@ -626,7 +626,7 @@ class FileTransfer:
             return
         frontier = self._proof.frontier
         frontier.limit = self.plan.frontier_limit
-        if not self._is_hashing and frontier.has_work:
+        if not self._is_hashing and frontier.has_work and not frontier.must_stop:
             self._is_hashing = True
             self.start_task(frontier.advance, self._advanced)
         if self._unsynced_bytes >= _SYNC_EVERY_BYTES and not self._is_syncing:
