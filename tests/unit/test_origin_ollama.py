@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.certificates import Certificates
 from tests.curl import Curl
 from tests.origin import Pattern
-from tests.origin.ollama import RULES, Layer, Model, OllamaRegistry
+from tests.origin.ollama import RULES, Layer, Model, OllamaRegistry, sign, wire_form
 from tests.origin.ollama.conditions import QUESTIONS
 from tests.origin.ollama.rules import MANNERS, read_rules
 from tests.skopeo import skopeo, skopeo_copy
@@ -80,13 +81,19 @@ def test_blob_is_at_another_host(server: OllamaRegistry, curl: Callable[..., Cur
 
 
 def test_token_opens_what_is_private(server: OllamaRegistry, curl: Callable[..., Curl]) -> None:
-    """As the challenge says: the realm is at the registry's own host, the token good for that repository."""
+    """As the challenge says: the realm is at the registry's own host, which gives a token for that repository to whom a
+    known key has signed for."""
     url = f"{server.url}/v2/library/secret/manifests/latest"
     challenge = curl(url).headers["www-authenticate"]
     assert f'realm="{server.url}/token"' in challenge
     assert 'scope="repository:library/secret:pull"' in challenge
     query = f"service={MANNERS['service']}&scope=repository:library/secret:pull"
-    token = json.loads(curl(f"{server.url}/token?{query}").body)["token"]
+    realm = f"{server.url}/token?{query}&ts=1&nonce=x"
+    key, stranger = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    server.tokens.keys.add(wire_form(key.public_key()))
+    for wrong in (sign(stranger, realm), sign(key, f"{realm}y"), f"{wire_form(key.public_key())}:???"):
+        assert curl(realm, "-H", f"Authorization: {wrong}").status == 401
+    token = json.loads(curl(realm, "-H", f"Authorization: {sign(key, realm)}").body)["token"]
     assert curl(url, "-H", f"Authorization: Bearer {token}").status == 200
     assert curl(server.manifest_url(tiny()), "-H", f"Authorization: Bearer {token}").status == 401
     server.tokens.revoke()
@@ -144,6 +151,9 @@ def _refused(server: OllamaRegistry, curl: Callable[..., Curl]) -> dict[str, Cal
         "no-token": lambda: curl(f"{server.url}/v2/library/secret/manifests/latest", *ACCEPT),
         "not-a-token": lambda: curl(manifest, "-u", "somebody:secret", *ACCEPT),
         "token-for-nobody": lambda: curl(f"{server.url}/token?service=another"),
+        "key": lambda: curl(
+            f"{server.url}/token?service={MANNERS['service']}&scope=repository:library/secret:pull"
+        ),
         "accept": lambda: curl(manifest, "-H", "Accept: application/vnd.oci.image.manifest.v1+json"),
         "unknown-manifest": lambda: curl(f"{server.url}/v2/library/tiny/manifests/70b", *ACCEPT),
         "unknown-blob": lambda: curl(server.blob_url(model, f"sha256:{'0' * 64}")),

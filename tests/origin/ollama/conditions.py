@@ -30,6 +30,12 @@ class Visit:
     shelf: Shelf
     tokens: Tokens
     signer: Signer
+    base: str = ""
+    """Of the origin: scheme, host and port."""
+
+    @property
+    def url(self) -> str:
+        return f"{self.base}{self.request.target}"
 
 
 Question = Callable[[Visit], bool]
@@ -63,6 +69,14 @@ def has_another_credential(visit: Visit) -> bool:
 def names_no_service_or_scope(visit: Visit) -> bool:
     fields = parse_qs(visit.request.query)
     return fields.get("service") != [MANNERS["service"]] or "scope" not in fields
+
+
+@question
+def asks_for_a_private_model_without_a_known_key(visit: Visit) -> bool:
+    scopes = " ".join(parse_qs(visit.request.query).get("scope", [])).split()
+    names = [scope.split(":")[1] for scope in scopes if scope.count(":") == 2]
+    signed = visit.tokens.is_signed(visit.request.headers.get("Authorization"), visit.url)
+    return any(map(visit.shelf.is_private, names)) and not signed
 
 
 @question

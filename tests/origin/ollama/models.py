@@ -54,7 +54,7 @@ class Model:
     content_type: str | None = None
     """Content-Type of the manifest where it is not its type."""
     is_private: bool = False
-    """It opens only with a token, which the registry's token address hands out."""
+    """It opens only with a token, which the registry's token address hands out to known keys."""
     manifest: bytes = field(default=b"", compare=False)
 
     def __post_init__(self) -> None:

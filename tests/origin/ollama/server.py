@@ -58,7 +58,7 @@ class Registry(Origin):
 
     def _visit(self, request: Request) -> Visit | None:
         if plain_resource := {"token": "token", "v2": "ping", "v2/": "ping"}.get(request.path):
-            return Visit(request, plain_resource, "", "", self.shelf, self.tokens, self.signer)
+            return Visit(request, plain_resource, "", "", self.shelf, self.tokens, self.signer, self.base)
         match = _ROUTE.fullmatch(request.path)
         if match is None:
             return None
@@ -140,7 +140,8 @@ def refusal(visit: Visit) -> Rule | None:
 class OllamaRegistry:
     """Both origins with their models, from `with` to its end.
 
-    life_s: of a signed address. tokens: every model asks for a token, not only private ones. tls: certificates; both
+    life_s: of a signed address. tokens: every model asks for a token, not only private ones, which open to the keys in
+    `tokens.keys` alone. tls: certificates; both
     origins then speak https. Models may be added while it serves.
     """
 
