@@ -7,9 +7,12 @@ from engine.library.description import describe
 from engine.library.finding import Found, shelf_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import ManifestManager, ModelManifest
+from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.sources import Choice
 from engine.store import layout
+from engine.store.disk import disk_errors
+from engine.store.linking import write_whole
 from engine.telemetry import redact
 from engine.transfer.events import FileDone
 from engine.transfer.job import Job
@@ -29,6 +32,26 @@ def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestMana
     if known is None or _content(known) != _content(fresh):
         describe(fresh, done[0][0].target)
         manager.update_manifest(key, fresh)
+    _keep_original(found, fresh)
+
+
+def original_of(manifest: ModelManifest) -> Path:
+    """Where a registry's own manifest of a model is kept: <root>/registry/<host>/<repository>/<tag>."""
+    namespace = "" if manifest.namespace == manifest.registry.replace(":", "_") else f"{manifest.namespace}/"
+    repository = RemoteName.parse(f"{namespace}{manifest.repository}")
+    tag = manifest.tag or (manifest.revision or "latest").replace(":", "-")
+    return layout.inside(layout.registry(home()) / manifest.registry, RemoteName.parse(f"{repository}/{tag}"))
+
+
+def _keep_original(found: Found, manifest: ModelManifest) -> None:
+    """The registry's own manifest, where all that it names is here: whoever asks our server gets these bytes."""
+    choice, raw = found.choice, found.source.manifest if found.source else None
+    if raw is None or choice.file or choice.include or choice.exclude:
+        return
+    place = original_of(manifest)
+    with disk_errors("keep the registry's manifest", place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(place, raw.body)
 
 
 def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifest | None) -> ModelManifest:

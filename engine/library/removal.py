@@ -12,6 +12,7 @@ import msgspec
 
 from engine.errors import PathError
 from engine.library.lookup import manifests
+from engine.library.records import original_of
 from engine.model_manifest import ModelManifest
 from engine.remote_file import RemoteName
 from engine.settings import home
@@ -56,6 +57,9 @@ def remove_model(manifest: ModelManifest) -> list[Removed]:
             removed += _unlink(view, "a file of the model")
             receipts.forget(view)
             _remove_empty(view.parent, layout.models(home()))
+    if (original := _original(manifest)) is not None:
+        removed += _unlink(original, "the registry's manifest of it")
+        _remove_empty(original.parent, layout.registry(home()))
     for sha256 in sorted(_digests([manifest]) - shared):
         freed = blobs.remove(sha256)
         removed.append(Removed(blobs.path_of(sha256), "no other model needs it", freed))
@@ -113,6 +117,13 @@ def _views(manifest: ModelManifest) -> list[Path]:
         return views_of(manifest)
     except PathError:
         return []  # a manifest that was written by hand may name what is no place in the store
+
+
+def _original(manifest: ModelManifest) -> Path | None:
+    try:
+        return original_of(manifest)
+    except PathError:
+        return None
 
 
 def _digests(models: Iterable[ModelManifest]) -> set[str]:

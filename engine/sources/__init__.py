@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.model_path import HUB_REGISTRY, OLLAMA_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile
+from engine.sources.listing import RawManifest
 from engine.sources.selection import Choice
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ __all__ = ["Choice", "Source", "find_source"]
 
 class Source(Protocol):
     """One registry protocol."""
+
+    @property
+    def manifest(self) -> RawManifest | None:
+        """What the last listing was read from, byte for byte, where the protocol has such a thing."""
+        ...
 
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """The files that path and choice mean, the model's main file first; at least one.

@@ -6,7 +6,8 @@ from engine.errors import AccessDenied, EngineError, NotFound, ProtocolViolation
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.huggingface import HuggingFace
-from engine.sources.oci import Oci, RawManifest
+from engine.sources.listing import RawManifest
+from engine.sources.oci import Oci
 from engine.sources.origins import KnownOrigins
 from engine.sources.selection import Choice
 from engine.telemetry import Log

@@ -16,7 +16,7 @@ from engine.digest import Digest
 from engine.errors import NotFound, PathError, ProtocolViolation, UsageError
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
-from engine.sources.listing import Entry
+from engine.sources.listing import Entry, RawManifest
 from engine.sources.selection import Choice, Wish, select
 from engine.telemetry import Log, redact
 from engine.transport.auth import origin_of
@@ -61,6 +61,8 @@ class _Index(msgspec.Struct, frozen=True):
 
 class HuggingFace:
     """One endpoint. Requests carry the client's credentials for it and for nobody else."""
+
+    manifest: RawManifest | None = None
 
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is an http(s) URL, perhaps with a path, without a slash at its end. Raises UsageError."""

@@ -15,7 +15,7 @@ import msgspec
 from engine.errors import DigestMismatch, NotFound, PathError, UsageError
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile
-from engine.sources.listing import in_words
+from engine.sources.listing import RawManifest, in_words
 from engine.sources.oci_layers import Layer, layers_of
 from engine.sources.oci_manifest import (
     ACCEPT,
@@ -38,16 +38,6 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _MAX_DEPTH = 3
 """Indexes below each other: two are seen in the wild."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-class RawManifest(msgspec.Struct, frozen=True):
-    """A manifest as the registry sent it: its digest is that of these very bytes, so they are never written anew."""
-
-    body: bytes
-    media_type: str
-    digest: str
-    """ "sha256:<hex>", computed."""
-    url: str
 
 
 class Oci:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from engine.errors import PathError, UsageError
 from engine.model_path import HUB_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile, RemoteName
+from engine.sources.listing import RawManifest
 from engine.sources.selection import Choice
 from engine.telemetry import redact
 
@@ -18,6 +19,8 @@ _COLLECTIONS = {"datasets": "data set", "spaces": "space"}
 
 class PlainHttp:
     """Size, validator and range support are learned by the first request for the file itself."""
+
+    manifest: RawManifest | None = None
 
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:  # noqa: ARG002 - Source's signature
         """Asks nothing: one file, called `choice.name`, else after the last part of the URL's path."""
