@@ -1,17 +1,22 @@
 """Contents that are on this machine already, by digest: in our blobs, or in another tool's store."""
 
+import os
 from pathlib import Path
 
 import msgspec
 
+from engine.digest import Digest
 from engine.errors import StoreError
 from engine.settings import Settings
 from engine.store.blobs import Blobs
+from engine.store.disk import disk_errors
+from engine.store.elsewhere import find_elsewhere
 from engine.store.journal import url_hash
+from engine.store.linking import place
 from engine.store.receipts import Receipt
 from engine.telemetry import Log, redact
-from engine.transfer.admission import vouching
-from engine.transfer.events import Observer
+from engine.transfer.admission import algorithms_for, hash_file, target_stat, vouching
+from engine.transfer.events import Notice, Observer
 from engine.transfer.job import Job
 
 _log = Log(__name__)
@@ -37,9 +42,38 @@ class Holdings:
             if digest.algorithm == "sha256" and (blob := self._blobs.find(digest.hex)) is not None:
                 self._blobs.view(blob, job.target, _receipt_of(job, blob))
                 return True
+            return target_stat(job.target) is None and self._supply_from_elsewhere(job, digest)
         except (StoreError, OSError) as exc:
             _log.info("holding.unusable", file=job.remote.name, error=str(exc))
         return False
+
+    def _supply_from_elsewhere(self, job: Job, digest: Digest) -> bool:
+        for path in find_elsewhere(digest, job.remote.size):
+            before = path.stat()
+            self._tell(job, path)
+            digests = hash_file(path, algorithms_for(digest, self._settings), self._settings.chunk_size)
+            if digests[digest.algorithm] != digest.hex:
+                _log.warning("holding.corrupt", path=str(path), digest=str(digest))
+                continue
+            with disk_errors("make the folder of", job.target):
+                job.target.parent.mkdir(parents=True, exist_ok=True)
+            place(path, job.target)
+            after = job.target.stat()
+            if (after.st_size, path.stat().st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+                job.target.unlink()  # it changed under our eyes: what was hashed is not what was taken
+                continue
+            job.receipts.write(_fresh_receipt(job, after, digests["sha256"]))
+            return True
+        return False
+
+    def _tell(self, job: Job, path: Path) -> None:
+        self._observer(
+            Notice(
+                file=job.remote.name,
+                path=str(job.target),
+                message=f"{job.remote.name} is on this machine already, as {str(path)!r}. It is checked, not fetched.",
+            )
+        )
 
 
 def _receipt_of(job: Job, blob: Receipt) -> Receipt:
@@ -51,5 +85,19 @@ def _receipt_of(job: Job, blob: Receipt) -> Receipt:
         revision=job.remote.revision,
         etag=None,
         last_modified=None,
+        digest=str(job.remote.digest),
+    )
+
+
+def _fresh_receipt(job: Job, stat: os.stat_result, sha256: str) -> Receipt:
+    return Receipt(
+        path=str(job.target),
+        url=redact(job.remote.url),
+        url_hash=url_hash(job.remote.url),
+        revision=job.remote.revision,
+        size=stat.st_size,
+        inode=stat.st_ino,
+        mtime_ns=stat.st_mtime_ns,
+        sha256=sha256,
         digest=str(job.remote.digest),
     )
