@@ -13,11 +13,11 @@ from engine.library.removal import remove_model
 from engine.model_downloader import CallbackObserver, ProgressCallback
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
-from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName
 from engine.settings import Settings, home
 from engine.sources import Choice
 from engine.store import layout
+from engine.store.aliases import Aliases
 from engine.store.disk import disk_errors
 from engine.store.receipts import Receipts
 
@@ -60,13 +60,13 @@ class LLMManager:
     ) -> Path:
         """Fetch a model, all of its files, and return the path of the main one, once everything is verified.
 
-        path: a shortcut, a model path or a URL (model_registry.py has the grammar). What is here already is not
+        path: a shortcut, also one of `jarvis alias`, a model path or a URL (model_registry.py has the grammar). What is here already is not
         fetched again; what an earlier call left is continued. progress_callback gets a DownloadProgress, with the
         path as it was given as its model, on the caller's thread, for one file after the other.
 
         Raises EngineError (a RuntimeError): see errors.py; SeveralFailed where more than one file failed.
         """
-        target = _named(ModelRegistry.parse(path), quantization)
+        target = _named(Aliases(home()).parse(path), quantization)
         request = Request(
             targets=(target,),
             settings=self.settings,
@@ -162,7 +162,7 @@ def _named(path: ModelPath, quantization: str | None) -> ModelPath:
 def _keys(path: str) -> Iterable[str]:
     yield path
     try:
-        yield ModelRegistry.parse(path).canonical
+        yield Aliases(home()).parse(path).canonical
     except EngineError:
         return
 

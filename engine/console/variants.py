@@ -100,7 +100,13 @@ def _headline(path: ModelPath, found: Survey, available: int) -> str:
     facts, header = [], found.header
     if header is not None:
         facts += [header.architecture] if header.architecture else []
-        facts += [f"{header.parameter_count / 1e9:.2f} billion weights"] if header.parameter_count else []
+        facts += [_weights(header.parameter_count)] if header.parameter_count else []
         facts += [f"context {header.context_length}"] if header.context_length else []
     about = f" ({', '.join(facts)})" if facts else ""
     return f"{path.canonical}{about}; {format_size(available)} of memory are available"
+
+
+def _weights(count: int) -> str:
+    return (
+        f"{count / 1e9:.2f} billion weights" if count >= 100_000_000 else f"{count / 1e6:.2f} million weights"
+    )

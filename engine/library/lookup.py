@@ -4,9 +4,9 @@ from difflib import get_close_matches
 
 from engine.errors import NotFound, PathError
 from engine.model_manifest import ManifestManager, ModelManifest
-from engine.model_registry import ModelRegistry
 from engine.settings import home
 from engine.store import layout
+from engine.store.aliases import Aliases
 
 
 def manifests() -> ManifestManager:
@@ -36,6 +36,6 @@ def find_model(text: str) -> ModelManifest:
 
 def _canonical(text: str) -> str | None:
     try:
-        return ModelRegistry.parse(text).canonical
+        return Aliases(home()).parse(text).canonical
     except PathError:
         return None

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_variants_as_table(jarvis, hub):
     assert [line.split()[0] for line in lines] == ["Q4_K_M", "Q8_0", "F16"]
     assert "(default)" in lines[0] and "standard (balanced)" in lines[0] and "****" in lines[0]
     assert "maximum quality" in lines[1]
-    assert "huggingface.co/ns/M-GGUF (llama, " in result.stderr
+    assert "huggingface.co/ns/M-GGUF (llama, 8.39 million weights, context 2048); " in result.stderr
 
 
 def test_variants_as_json(jarvis, hub):
@@ -144,6 +145,9 @@ def test_alias_command(jarvis, hub, tmp_path):
     result = jarvis("pull", "mine", "-d", tmp_path / "out").check(0)
     assert (tmp_path / "out" / "M-Q8_0.gguf").samefile(sorted(result.stdout.splitlines())[0])
     assert jarvis("variants", "mistral", "--json").check(0).events
+    (kept, *_) = jarvis("pull", "mine").check(0).stdout.splitlines()
+    jarvis("rm", "mine").check(0)
+    assert not Path(kept).exists()
     jarvis("alias", "--remove", "mistral").check(0)
     assert "mistral\thuggingface.co/second-state/" in jarvis("alias").check(0).stdout
     jarvis("alias", "--remove", "mistral").check(2)

@@ -416,7 +416,8 @@ def world(
                 os.link(path, folder / path.name) if same_device(path, folder) else (
                     folder / path.name
                 ).write_bytes(path.read_bytes())
-    if any(f"[{page}.md" in request.node.name for page in ("shortcuts", "own-models", "batch", "upkeep")):
+    tiny = ("shortcuts", "own-models", "batch", "upkeep", "quantizations")
+    if any(f"[{page}.md" in request.node.name for page in tiny):
         for repository in (MISTRAL, QWEN, DEEPSEEK):
             stem = repository.rpartition("/")[2].removesuffix("-GGUF")
             for variant in VARIANTS:
