@@ -60,9 +60,10 @@ class LLMManager:
     ) -> Path:
         """Fetch a model, all of its files, and return the path of the main one, once everything is verified.
 
-        path: a shortcut, also one of `jarvis alias`, a model path or a URL (model_registry.py has the grammar). What is here already is not
-        fetched again; what an earlier call left is continued. progress_callback gets a DownloadProgress, with the
-        path as it was given as its model, on the caller's thread, for one file after the other.
+        path: a shortcut, also one of `jarvis alias`, a model path or a URL (model_registry.py has the grammar). What is
+        here already is not fetched again; what an earlier call left is continued. progress_callback gets a
+        DownloadProgress, with the path as it was given as its model, on the caller's thread, one file after the
+        other.
 
         Raises EngineError (a RuntimeError): see errors.py; SeveralFailed where more than one file failed.
         """

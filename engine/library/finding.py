@@ -121,7 +121,7 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
         jobs = [_job(path, file, request, source) for file in files]
     except EngineError as exc:
         return Found(path, [], error=exc)
-    return Found(path, jobs, jobs, source=source, choice=request.choice)
+    return Found(path, jobs, jobs, source=source, choice=choice)
 
 
 def _called(output: Path) -> str:

@@ -9,7 +9,11 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from engine.console.gguf_file import write_gguf
+from engine.llm_manager import LLMManager
+from engine.model_manifest import ManifestManager
 from engine.server.run import BackgroundServer
+from engine.store import layout
+from engine.store.aliases import Aliases
 from tests.origin import File
 
 
@@ -153,3 +157,16 @@ def test_alias_command(jarvis, hub, tmp_path):
     jarvis("alias", "--remove", "mistral").check(2)
     jarvis("alias", "bad", "a/b/c").check(2)
     jarvis("alias", "bad").check(2)
+
+
+def test_auto_is_remembered_as_what_it_took(jarvis, hub, home):
+    """The manifest says which quantization came, not how it was chosen."""
+    jarvis("pull", "ns/M-GGUF", "-q", "auto").check(0)
+    (manifest,) = ManifestManager(layout.manifests(home)).list_manifests()
+    assert (manifest.quantization, manifest.choice) == ("F16", {"quant": "F16"})
+
+
+def test_manager_knows_aliases(hub, home, tmp_path):
+    """LLMManager takes the same names as the command."""
+    Aliases(home).add("mine", "hf.co/ns/M-GGUF:Q8_0")
+    assert LLMManager(tmp_path / "out").download_model_from_path("mine").name == "M-Q8_0.gguf"
