@@ -34,13 +34,10 @@ class Part:
 
     def __init__(self, folder: Path, lock: PartLock) -> None:
         self.folder = folder
+        self.data = folder / "data"
         self.lock = lock
         self.journal: Journal | None = None
         self.fd = -1
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "data"
 
     @classmethod
     def try_open(cls, folder: Path, content: str = "") -> Self | None:

@@ -329,6 +329,8 @@ class FileTransfer:
         """The next lease for an idle lane, noted as out; None when there is nothing for it now."""
         if self.state != "active" or now < self.resume_at or not self._approach.may_lease:
             return None
+        if self.plan is not None and not self.plan.missing_bytes:
+            return None
         if wait := self._shared.pauses.left_s(self._approach.url):
             self.resume_at = now + wait
             return None
