@@ -128,6 +128,17 @@ def rm(models: tuple[str, ...]) -> int:
     return _work(lambda: run_rm(models))
 
 
+@cli.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
+def import_(paths: tuple[str, ...], as_json: bool) -> int:
+    """Take models that are on this machine already into the store: GGUF files, folders of them, a Hugging Face
+    cache, an Ollama store. The originals stay."""
+    from engine.console.importing import run_import
+
+    return _work(lambda: run_import(paths, as_json=as_json))
+
+
 @cli.command("gc")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")

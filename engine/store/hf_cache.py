@@ -49,6 +49,11 @@ class CachedModel(msgspec.Struct, frozen=True):
     files: dict[RemoteName, Path]
     """Regular files, without links on their way. Nothing has been verified."""
 
+    @property
+    def folder(self) -> str:
+        """The name of the repository's folder."""
+        return f"models--{self.repo_id.replace('/', '--')}"
+
 
 def hub_cache(environ: Mapping[str, str] = os.environ) -> Path:
     """Where the cache is, whether there is one or not: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, or below ~/.cache."""

@@ -1,0 +1,266 @@
+"""`jarvis import`: models that are on this machine already become models of the store.
+
+A GGUF file, a folder of them, a Hugging Face cache or an Ollama store, told by its layout. Every file is hashed; where
+its own store names it by a digest, the two must agree. The store then has it as a blob that shares bytes with
+the original wherever the disk can, and is read-only then. What was there stays where it is.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from engine.digest import Digest
+from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError
+from engine.library.finding import shelf_of
+from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_path import quantization_of
+from engine.model_registry import ModelRegistry
+from engine.remote_file import RemoteName
+from engine.settings import MIB, home
+from engine.sources.oci_layers import layers_of
+from engine.sources.oci_manifest import parse_manifest
+from engine.store import layout
+from engine.store.blobs import Blobs
+from engine.store.disk import disk_errors
+from engine.store.foreign import file_inside, files_in, folders_in
+from engine.store.hf_cache import CachedModel, HubCache
+from engine.store.ollama_store import OllamaModel, OllamaStore
+from engine.store.receipts import Receipt
+from engine.transfer.admission import hash_file
+
+_MAX_DEPTH = 16
+_SPLIT = re.compile(r"-[0-9]{5}-of-[0-9]{5}$", re.ASCII)
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a model that is to be imported."""
+
+    name: RemoteName
+    path: Path
+    """Regular, without links on its way."""
+    digest: Digest | None = None
+    """What its own store says."""
+    role: str = "file"
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is to be imported."""
+
+    key: str
+    registry: str
+    namespace: str
+    repository: str
+    files: list[Found]
+    tag: str | None = None
+    revision: str | None = None
+    quantization: str | None = None
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a candidate; error says why it did not become a model."""
+
+    key: str
+    paths: list[Path] = []
+    """Of its files below llm/."""
+    size: int = 0
+    error: EngineError | None = None
+
+
+def import_from(path: Path) -> Iterator[Imported]:
+    """Import every model at a path, one after the other; what fails does not stop the rest. Raises NotFound where there
+    is nothing to import."""
+    count = 0
+    for count, candidate in enumerate(candidates(path), 1):  # noqa: B007 - told below
+        if isinstance(candidate, Imported):
+            yield candidate
+            continue
+        try:
+            yield _import(candidate)
+        except EngineError as exc:
+            yield Imported(key=candidate.key, error=exc)
+    if not count:
+        raise NotFound(
+            f"There is no model in {str(path)!r}: no .gguf file, no Hugging Face cache, no Ollama store. "
+            "Check the path."
+        )
+
+
+def candidates(path: Path) -> Iterator[Candidate | Imported]:
+    """What is at a path, by its layout. An Imported is what cannot be a model of ours, and why."""
+    if (path / "manifests").is_dir() and (path / "blobs").is_dir():
+        for model in OllamaStore(path).models():
+            yield _from_ollama(model)
+        return
+    cached = HubCache(path.parent if path.name.startswith("models--") else path)
+    models = [m for m in cached.models() if path == cached.root or m.folder == path.name]
+    if models:
+        yield from (_from_cache(model) for model in _current(models))
+        return
+    yield from map(_from_files, _split_together(_ggufs(path)))
+
+
+def _current(models: list[CachedModel]) -> list[CachedModel]:
+    """One revision of each repository: main, else the last one that has a name, else any."""
+    ranked = sorted(models, key=lambda model: (bool(model.revisions), "main" in model.revisions))
+    return list({model.repo_id: model for model in ranked}.values())
+
+
+def _from_cache(model: CachedModel) -> Candidate:
+    path = ModelRegistry.parse(f"hf.co/{model.repo_id}")
+    namespace, repository = shelf_of(path)
+    return Candidate(
+        key=path.canonical,
+        registry=path.registry,
+        namespace=namespace,
+        repository=repository,
+        revision=model.commit,
+        files=[Found(name=name, path=file, digest=_told(file)) for name, file in model.files.items()],
+    )
+
+
+def _told(file: Path) -> Digest | None:
+    """The digest by which a repository's blob is named: SHA-256, or git's of small files. Shared blobs have another."""
+    kind = {64: "sha256", 40: "git-sha1"}.get(len(file.name))
+    if file.parent.name != "blobs" or kind is None:
+        return None
+    try:
+        return Digest.parse(f"{kind}:{file.name}")
+    except PathError:
+        return None
+
+
+def _from_ollama(model: OllamaModel) -> Candidate | Imported:
+    name = model.name
+    try:
+        path = ModelRegistry.parse("/".join(name.parts[:3]) + f":{name.tag}")
+        namespace, repository = shelf_of(path)
+        manifest = parse_manifest(model.content, str(name))
+        layers = layers_of(manifest, repository, name.tag)  # type: ignore[arg-type]  # an index has no layers, and Ollama none
+        missing = [str(layer.name) for layer in layers if str(layer.digest) not in model.files]
+        if missing:
+            raise NotFound(f"{name} is not complete in Ollama's store: {', '.join(missing)} is missing.")
+    except (EngineError, AttributeError) as exc:
+        error = exc if isinstance(exc, EngineError) else PathError(f"{name} has no manifest of a model.")
+        return Imported(key=str(name), error=error)
+    return Candidate(
+        key=path.canonical,
+        registry=path.registry,
+        namespace=namespace,
+        repository=repository,
+        tag=path.tag,
+        quantization=path.quantization,
+        files=[
+            Found(name=layer.name, path=model.files[str(layer.digest)], digest=layer.digest, role=layer.role)
+            for layer in layers
+        ],
+    )
+
+
+def _ggufs(path: Path) -> Iterator[Path]:
+    """A file itself; GGUF files in and below a folder, in order."""
+    if path.is_file():
+        yield path.resolve()
+        return
+    yield from _below(path, path, 0)
+
+
+def _below(folder: Path, root: Path, depth: int) -> Iterator[Path]:
+    for entry in files_in(folder):
+        if entry.suffix.lower() == ".gguf" and (file := file_inside(entry, root)) is not None:
+            yield file
+    for inner in folders_in(folder):
+        if depth < _MAX_DEPTH and not inner.name.startswith("."):
+            yield from _below(inner, root, depth + 1)
+
+
+def _split_together(files: Iterator[Path]) -> list[list[Path]]:
+    """Shards of one model together, each other file alone."""
+    groups = dict[Path, list[Path]]()
+    for file in files:
+        groups.setdefault(file.with_name(_SPLIT.sub("", file.stem)), []).append(file)
+    return list(groups.values())
+
+
+def _from_files(files: list[Path]) -> Candidate | Imported:
+    stem = _SPLIT.sub("", files[0].stem).lower()
+    try:
+        repository = RemoteName.parse(stem)
+        found = [Found(name=RemoteName.parse(file.name), path=file, role="model") for file in files]
+    except PathError as exc:
+        return Imported(key=files[0].name, error=exc)
+    return Candidate(
+        key=stem,
+        registry="local",
+        namespace="local",
+        repository=str(repository),
+        quantization=quantization_of(files[0].name),
+        files=found,
+    )
+
+
+def _import(candidate: Candidate) -> Imported:
+    folder = layout.models(home()) / candidate.namespace / candidate.repository
+    receipts = [_take(file, layout.inside(folder, file.name)) for file in candidate.files]
+    manager = ManifestManager(layout.manifests(home()))
+    known = manager.get_manifest(candidate.key)
+    manifest = (known if known and known.revision == candidate.revision else None) or ModelManifest(
+        model_key=candidate.key,
+        registry=candidate.registry,
+        namespace=candidate.namespace,
+        repository=candidate.repository,
+        tag=candidate.tag,
+        revision=candidate.revision,
+        quantization=candidate.quantization,
+    )
+    for file, receipt in zip(candidate.files, receipts, strict=True):
+        manifest.add_layer(str(file.name), receipt.sha256 or "", receipt.size, role=file.role)
+    manifest.mark_downloaded()
+    if all(file.digest is not None for file in candidate.files):
+        manifest.mark_verified()
+    manager.update_manifest(candidate.key, manifest)
+    return Imported(
+        key=candidate.key, paths=[Path(r.path) for r in receipts], size=sum(r.size for r in receipts)
+    )
+
+
+def _take(file: Found, target: Path) -> Receipt:
+    """Hash a file, keep it as a blob, make the view; the view's receipt. The original is only read and linked."""
+    blobs, receipt = Blobs(home()), _hashed(file)
+    if blobs.find(receipt.sha256 or "") is None:
+        blobs.adopt(receipt)
+        with disk_errors("look at", file.path):
+            if not receipt.fits(file.path.lstat()):
+                blobs.remove(receipt.sha256 or "")
+                raise StoreError(f"{str(file.path)!r} has changed while it was imported. Try again.")
+    blob = blobs.find(receipt.sha256 or "")
+    if blob is None:
+        raise StoreError(f"{str(file.path)!r} could not be kept as a blob. Try again.")
+    if target.exists() and target.samefile(file.path):
+        return receipt
+    return blobs.view(blob, target)
+
+
+def _hashed(file: Found) -> Receipt:
+    with disk_errors("look at", file.path):
+        before = file.path.lstat()
+    told = file.digest or Digest("sha256", "")
+    digests = hash_file(file.path, tuple({"sha256", told.algorithm}), 4 * MIB)
+    if told.hex and told.hex != digests[told.algorithm]:
+        raise DigestMismatch(
+            f"{str(file.path)!r} does not have the SHA256 digest (or git's) that its store says: it is damaged, and "
+            "not imported. Pull the model instead.",
+            expected=told.hex,
+            actual=digests[told.algorithm],
+        )
+    return Receipt(
+        path=str(file.path),
+        url="",
+        url_hash=0,
+        size=before.st_size,
+        inode=before.st_ino,
+        mtime_ns=before.st_mtime_ns,
+        sha256=digests["sha256"],
+        digest=None if file.digest is None else str(file.digest),
+    )
