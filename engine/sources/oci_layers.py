@@ -89,8 +89,10 @@ def layers_of(manifest: Manifest, repository: str, label: str) -> list[Layer]:
 
 def _distinct(layers: list[Descriptor]) -> list[Descriptor]:
     """Without those that say the same as an earlier one."""
-    seen = {(layer.digest, layer.media_type, _title(layer)): layer for layer in reversed(layers)}
-    return list(reversed(seen.values()))
+    seen: dict[tuple[str, str, str], Descriptor] = {}
+    for layer in layers:
+        seen.setdefault((layer.digest, layer.media_type, _title(layer)), layer)
+    return list(seen.values())
 
 
 def _main(layers: list[Layer]) -> Layer:

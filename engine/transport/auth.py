@@ -54,11 +54,13 @@ class Credentials(msgspec.Struct, frozen=True):
         for name, value in headers.items():
             _check_header(name, value)
         origin = origin_of(url)
-        return type(self)({**self.by_origin, origin: {**self.by_origin.get(origin, {}), **headers}})
+        merged = {**self.by_origin, origin: {**self.by_origin.get(origin, {}), **headers}}
+        return type(self)(merged, dict(self.earned))
 
     def with_token(self, url: str, token: str) -> Self:
-        """A copy in which the origin of url gets this bearer token. Raises UsageError for what cannot be one."""
-        return self.with_headers(url, _bearer(token))
+        """A copy in which the origin of url gets this bearer token, or "user:password" as Basic: a colon is in no
+        token (RFC 6750 §2.1). Raises UsageError for what cannot be one."""
+        return self.with_headers(url, _basic(token) if ":" in token else _bearer(token))
 
     def __repr__(self) -> str:
         return f"Credentials({sorted(self.by_origin)})"

@@ -1,0 +1,106 @@
+"""`jarvis pull` from a registry that behaves as Ollama's: signed addresses elsewhere, tokens, its rules."""
+
+import json
+import re
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.command import Result, Running
+from tests.origin import Pattern
+from tests.origin.ollama import Layer, Model, OllamaRegistry
+
+Jarvis = Callable[..., Result]
+Factory = Callable[..., OllamaRegistry]
+WEIGHTS = Pattern(20_000_000, seed=5)
+TINY = Model("library/tiny", [Layer("model", WEIGHTS), Layer("template", b"{{ .Prompt }}")])
+SMALL_LEASES = ("-c", 2, "-p", 2, "--segment-size", "1MiB", "--limit-rate", "4MB/s", "--json")
+
+
+def progressed(stdout: str, beyond: int) -> bool:
+    events = [json.loads(line) for line in stdout.splitlines() if line.endswith("}")]
+    return any(e["event"] == "progress" and e["done_bytes"] > beyond for e in events)
+
+
+@pytest.mark.parametrize("tokens", [False, True], ids=["open", "tokens"])
+def test_pull(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, tokens: bool) -> None:
+    """One manifest, ranges with both ends at the storage, no credential there; nothing refused but what brought the
+    challenge."""
+    server = ollama_factory([TINY], tokens=tokens)
+    jarvis("pull", f"{server.host}/library/tiny", "-d", tmp_path / "out", "-c", 4).check(0)
+    assert WEIGHTS.first_difference(tmp_path / "out/tiny-latest.gguf") is None
+    assert (tmp_path / "out/tiny-latest.template").read_bytes() == b"{{ .Prompt }}"
+    assert set(server.refusals) <= ({"no-token"} if tokens else set())
+    storage = server.storage.requests
+    assert storage and all(re.fullmatch("bytes=[0-9]+-[0-9]+", r.headers["Range"]) for r in storage)
+    assert not [r for r in storage if "Authorization" in r.headers]
+    assert sum(r.path.startswith("token") for r in server.registry.requests) == int(tokens)
+
+
+@pytest.mark.parametrize("ends", ["addresses", "tokens", "both"])
+def test_what_ends_in_mid_pull_is_renewed(
+    spawn: Callable[..., Running], ollama_factory: Factory, tmp_path: Path, ends: str
+) -> None:
+    """Signed addresses and tokens that end while two worker processes work: asked for anew, and no byte is fetched
+    twice."""
+    server = ollama_factory([TINY], tokens=True)
+    running = spawn("pull", f"{server.host}/library/tiny", "-d", tmp_path / "out", *SMALL_LEASES)
+    running.wait_output(lambda out, _: progressed(out, 4_000_000), "progress", timeout_s=60)
+    if ends != "tokens":
+        server.expire_addresses()
+    if ends != "addresses":
+        server.tokens.revoke()
+    result = running.wait().check(0)
+    assert WEIGHTS.first_difference(tmp_path / "out/tiny-latest.gguf") is None
+    (done,) = [e for e in result.events_named("file") if e["file"] == "tiny-latest.gguf"]
+    assert done["fetched_bytes"] == WEIGHTS.size
+    located = [r for r in server.registry.requests if "/blobs/" in r.path and r.status == 307]
+    assert len(located) >= (2 if ends == "tokens" else 3)
+
+
+def test_killed_and_resumed(
+    jarvis: Jarvis, spawn: Callable[..., Running], ollama_factory: Factory, tmp_path: Path
+) -> None:
+    """SIGKILL in the middle; the next run fetches the rest at a new address."""
+    server = ollama_factory([TINY])
+    words = ("pull", f"{server.host}/library/tiny", "-d", tmp_path / "out")
+    running = spawn(*words, *SMALL_LEASES)
+    running.wait_output(lambda out, _: progressed(out, 6_000_000), "progress", timeout_s=60)
+    running.send(signal.SIGKILL)
+    running.wait()
+    server.expire_addresses()
+    result = jarvis(*words, "--json").check(0)
+    (done,) = [e for e in result.events_named("file") if e["file"] == "tiny-latest.gguf"]
+    assert done["held_bytes"] >= 3 << 20
+    assert done["held_bytes"] + done["fetched_bytes"] == WEIGHTS.size
+    assert WEIGHTS.first_difference(tmp_path / "out/tiny-latest.gguf") is None
+
+
+@pytest.mark.parametrize(
+    "digest", ["sha256:../../x", "sha256:" + "A" * 64, "sha512:" + "a" * 128, "\x1b[31mx"]
+)
+def test_digests_that_are_none(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, digest: str) -> None:
+    """Exit 5, the digest in the message with its control characters escaped, and nothing written or asked for."""
+    server = ollama_factory([Model("library/bad", [Layer("model", b"x" * 99, digest=digest)])])
+    result = jarvis("pull", f"{server.host}/library/bad", "-d", tmp_path / "out").check(5)
+    assert repr(digest) in result.stderr.replace("\u2060", "")
+    assert not (tmp_path / "out").exists() and server.storage.requests == []
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 1.5, "99", 2**62])
+def test_sizes_that_cannot_be(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, size: object) -> None:
+    """Refused before anything is written; one that no disk has room for, too."""
+    layer = Layer("model", b"x" * 99, size=size)  # type: ignore[arg-type] # that is the test
+    server = ollama_factory([Model("library/bad", [layer])])
+    result = jarvis("pull", f"{server.host}/library/bad", "-d", tmp_path / "out")
+    assert result.code in (5, 7), result
+    assert not list((tmp_path / "out").rglob("*.gguf")) and server.storage.requests == []
+
+
+def test_manifest_without_end(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path) -> None:
+    """A manifest of more than 16 MiB is read to there and refused."""
+    server = ollama_factory([Model("library/bad", [], manifest=b" " * (40 << 20))])
+    jarvis("pull", f"{server.host}/library/bad", "-d", tmp_path / "out").check(5)
+    assert server.registry.bytes_sent() < 30 << 20
