@@ -71,7 +71,9 @@ def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
         return errors[0]
     answers = "; ".join(f"{_WORDS[protocol]}: {error}" for protocol, error in refused.items())
     message = f"{path.registry} was asked for {path.model_id} in both protocols. {answers}"
-    for kind in (AccessDenied, NotFound):
-        if any(isinstance(error, kind) for error in errors):
-            return kind(message)
-    return ProtocolViolation(message)
+    # What is broken was found; who is refused might find it; and only where nobody knows of it is it not there.
+    if any(isinstance(error, ProtocolViolation) for error in errors):
+        return ProtocolViolation(message)
+    if any(isinstance(error, AccessDenied) for error in errors):
+        return AccessDenied(message)
+    return NotFound(message)

@@ -118,7 +118,7 @@ def _check(descriptors: list[Descriptor], url: str) -> None:
         if not _SHA256.fullmatch(descriptor.digest):
             raise broken(
                 url,
-                f"{descriptor.digest[:120]!r} is no digest; that is sha256: and 64 lower-case hexadecimal digits",
+                f"{descriptor.digest[:160]!r} is no digest; that is sha256: and 64 lower-case hexadecimal digits",
             )
         if sizes.setdefault(descriptor.digest, descriptor.size) != descriptor.size:
             raise broken(url, f"{descriptor.digest} has two sizes")

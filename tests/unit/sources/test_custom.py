@@ -1,0 +1,125 @@
+"""Which protocol a custom registry is asked in, what is remembered of it, and what is said where neither fits."""
+
+import json
+
+import pytest
+
+from engine.errors import AccessDenied, NetworkError, NotFound, ProtocolViolation
+from engine.model_registry import ModelRegistry
+from engine.settings import Settings
+from engine.sources import Choice
+from engine.sources.custom import Custom
+from engine.sources.origins import KnownOrigins
+from engine.transport.auth import Credentials
+from engine.transport.client import Client
+
+BLOB = "sha256:" + "a" * 64
+DESCRIPTOR = {"mediaType": "application/vnd.ollama.image.model", "digest": BLOB, "size": 5}
+MANIFEST = json.dumps({"schemaVersion": 2, "config": DESCRIPTOR, "layers": [DESCRIPTOR]}).encode()
+COMMIT = "b" * 40
+HUB = {
+    "api/models/ns/m/revision/main": json.dumps({"sha": COMMIT}).encode(),
+    f"api/models/ns/m/tree/{COMMIT}": json.dumps(
+        [{"type": "file", "path": "m-Q4_K_M.gguf", "size": 5, "lfs": {"oid": "a" * 64, "size": 5}}]
+    ).encode(),
+}
+OCI = {"v2/ns/m/manifests/latest": MANIFEST}
+
+
+@pytest.fixture
+def ask(origin_factory, tmp_path):
+    """Ask an origin with these files for a model: names of the files, and which paths were asked for."""
+
+    def ask(origin, path="ns/m"):
+        before = len(origin.requests)
+        source = Custom(origin.base, KnownOrigins(tmp_path))
+        with Client(Settings(retries=0), Credentials()) as client:
+            model = ModelRegistry.parse(f"{origin.base}/{path}")
+            try:
+                names = [file.name for file in source.list_files(client, model, Choice())]
+            finally:
+                asked = [record.path for record in origin.requests[before:]]
+        return names, asked, source
+
+    return ask
+
+
+def test_a_hub(ask, origin_factory, tmp_path):
+    """The Hub is asked first, and taken."""
+    origin = origin_factory(HUB)
+    names, asked, source = ask(origin)
+    assert (names, asked) == (["m-Q4_K_M.gguf"], list(HUB))
+    assert source.manifest is None
+    assert json.loads((tmp_path / "origins.json").read_bytes()) == {origin.base: "hub"}
+
+
+def test_an_oci_registry_is_remembered(ask, origin_factory):
+    """After the first time it is asked alone; its manifest is kept as it came."""
+    origin = origin_factory(OCI)
+    names, asked, source = ask(origin)
+    assert asked == ["api/models/ns/m/revision/main", "v2/ns/m/manifests/latest"]
+    assert names == ["m-latest.gguf", "m-latest.config.json"]
+    assert source.manifest.body == MANIFEST
+    assert ask(origin)[1] == ["v2/ns/m/manifests/latest"]
+
+
+def test_a_registry_that_changes(ask, origin_factory):
+    """What is remembered is asked first, and not alone."""
+    origin = origin_factory(OCI)
+    ask(origin)
+    del origin.files["v2/ns/m/manifests/latest"]
+    for path, body in HUB.items():
+        origin.add(path, body)
+    assert ask(origin)[0] == ["m-Q4_K_M.gguf"]
+    assert ask(origin)[1] == list(HUB)
+
+
+@pytest.mark.parametrize("path", ["a/b/c", f"ns/m@{BLOB}"])
+def test_what_can_only_be_oci(ask, origin_factory, path):
+    """More than two parts, and a digest: no Hub is asked."""
+    origin = origin_factory({})
+    with pytest.raises(NotFound):
+        ask(origin, path + (":v1" if path == "a/b/c" else ""))
+    assert [record.path.split("/")[0] for record in origin.requests] == ["v2"]
+
+
+def test_neither(ask, origin_factory):
+    """Both answers are told; what is broken says more than what is absent."""
+    with pytest.raises(NotFound, match=r"as a Hub: .*as an OCI registry: "):
+        ask(origin_factory({}))
+    with pytest.raises(ProtocolViolation, match="schemaVersion"):
+        ask(origin_factory({"v2/ns/m/manifests/latest": b"{}"}))
+    with pytest.raises(ProtocolViolation, match="does not answer as a Hub"):
+        ask(origin_factory({"api/models/ns/m/revision/main": b"<html>"}))
+
+
+def test_access_denied(ask, origin_factory):
+    """401 in one protocol is what the user can do something about."""
+    origin = origin_factory(OCI)
+    origin.fault("status", path="v2/ns/m/manifests/latest", code=401)
+    with pytest.raises(AccessDenied, match="USER:PASSWORD"):
+        ask(origin)
+
+
+def test_nobody_there(ask, origin_factory):
+    """A server that is not there is asked once, not in two protocols."""
+    origin = origin_factory({})
+    origin.close()
+    with pytest.raises(NetworkError, match="Cannot connect"):
+        ask(origin)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"a": 5}', b"\xff", b"[" * 99999, b"x" * (2 << 20)])
+def test_a_broken_memory_is_none(tmp_path, text):
+    """It is read as empty, and written anew."""
+    (tmp_path / "origins.json").write_bytes(text)
+    known = KnownOrigins(tmp_path)
+    assert known.protocol_of("http://a") is None
+    known.remember("http://a", "oci")
+    assert known.protocol_of("http://a") == "oci"
+    assert [path.name for path in tmp_path.iterdir()] == ["origins.json"]
+
+
+def test_a_memory_that_cannot_be_written_fails_nothing(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    KnownOrigins(tmp_path / "file").remember("http://a", "oci")
