@@ -121,9 +121,8 @@ def _into_ollama(found: Found, pieces: Sequence[Piece]) -> Shared:
 
 def _registry_manifest(found: Found) -> bytes | None:
     """What the registry sent, byte for byte, where the model came from one that has manifests."""
-    raw = getattr(found.source, "manifest", None)
-    content = getattr(raw, "body", None)
-    return content if isinstance(content, bytes) and b"application/vnd.ollama.image." in content else None
+    raw = found.source.manifest if found.source else None
+    return raw.body if raw is not None and b"application/vnd.ollama.image." in raw.body else None
 
 
 def ollama_name(found: Found, pieces: Sequence[Piece]) -> OllamaName:

@@ -16,6 +16,7 @@ pytest.importorskip("aiohttp")
 from engine.server.run import BackgroundServer
 from tests.clients.environments import hub_environment, python_with
 from tests.command import Command, Result
+from tests.registry import docker_registry
 
 SCRIPTS = Path(__file__).parents[1] / "clients"
 HUB, LLAMA = "huggingface_hub==2.4.0", "xllamacpp==2026.10.11549"
@@ -195,3 +196,19 @@ def test_into_is_for_the_store(command: Command, env: dict[str, str], tmp_path: 
     done = command.run("pull", "acme/tiny-GGUF", "--into", "ollama", "-d", tmp_path / "x", env=env)
     assert done.code == 2
     assert "--into" in done.stderr
+
+
+def test_a_model_of_an_ollama_registry_goes_as_it_was_published(
+    command: Command, tmp_path: Path, home: Path
+) -> None:
+    """Its manifest byte for byte, with every layer, under the name of its registry."""
+    kind = "application/vnd.ollama.image."
+    with docker_registry(tmp_path / "registry") as registry:
+        digest = registry.put_model(
+            "acme/tiny", "v1", [(f"{kind}model", MODEL), (f"{kind}template", b"{{ .Prompt }}")]
+        )
+        done = pull(command, {}, f"{registry.host}/acme/tiny:v1", into="ollama").check()
+        manifest = ollama_model(home / "ollama", registry.host, "acme", "tiny", "v1")
+    (shared,) = done.events_named("shared")
+    assert [layer["mediaType"] for layer in manifest["layers"]] == [f"{kind}model", f"{kind}template"]
+    assert f"sha256:{sha256(Path(shared['paths'][0]).read_bytes())}" == digest
