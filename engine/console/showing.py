@@ -22,7 +22,7 @@ def run_show(text: str, *, as_json: bool) -> int:
     if as_json:
         out.say(msgspec.json.encode(_fields(manifest)).decode())
     else:
-        out.say("\n".join(printable(line) if line else "" for line in _lines(manifest)))
+        out.say("\n".join(_indented(line) for line in _lines(manifest)))
     return 0
 
 
@@ -67,6 +67,12 @@ def _lines(manifest: ModelManifest) -> Iterator[str]:
     for layer in reversed(manifest.earlier):
         yield f"  {layer.filename}"
         yield f"    {_until(layer)}, {_content(layer)}"
+
+
+def _indented(line: str) -> str:
+    """A line that cannot command a terminal, behind its own indentation."""
+    text = line.lstrip(" ")
+    return " " * (len(line) - len(text)) + printable(text)
 
 
 def _facts(manifest: ModelManifest) -> list[tuple[str, str | None]]:

@@ -155,6 +155,8 @@ def test_show(jarvis: Jarvis, manager: ManifestManager, home: Path) -> None:
         f"5 B, sha256:{digest(9)}",
     ):
         assert line in lines
+    assert "  name          Qwen2.5 7B\n" in shown
+    assert f"\nFiles\n  {path}\n    5 B, " in shown
     assert lines[-1].startswith("version 1 until ")
     assert lines[-1].endswith(f", 4.7 GB, model, sha256:{digest(0)}")
 
