@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from engine.errors import EngineError, SeveralFailed, UsageError
 from engine.library.finding import Found, Request, credentials_for, find_jobs, shelf_of
 from engine.library.pulling import pull_models
@@ -12,7 +10,7 @@ from engine.library.records import record
 from engine.library.removal import remove_model
 from engine.model_downloader import CallbackObserver, ProgressCallback
 from engine.model_manifest import ManifestManager, ModelManifest
-from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
+from engine.model_path import HUB_REGISTRY
 from engine.remote_file import RemoteName
 from engine.settings import Settings, home
 from engine.sources import Choice
@@ -67,7 +65,7 @@ class LLMManager:
 
         Raises EngineError (a RuntimeError): see errors.py; SeveralFailed where more than one file failed.
         """
-        target = _named(Aliases(home()).parse(path), quantization)
+        target = Aliases(home()).parse(path)
         request = Request(
             targets=(target,),
             settings=self.settings,
@@ -141,23 +139,6 @@ class LLMManager:
 
 def _repository(found: Found) -> tuple[str, str, str]:
     return (found.target.registry, *shelf_of(found.target))
-
-
-def _named(path: ModelPath, quantization: str | None) -> ModelPath:
-    """The path with the quantization in it where it can be said so: two quantizations are two models."""
-    if (
-        path.registry != HUB_REGISTRY
-        or path.url
-        or not quantization
-        or not QUANTIZATION.fullmatch(quantization)
-    ):
-        return path
-    if path.filename is not None:
-        return msgspec.structs.replace(path, filename=with_quantization(path.filename, quantization))
-    if path.quantization or path.tag_file:
-        return path
-    pin = path.pin or (path.tag if path.tag != "main" else None)
-    return msgspec.structs.replace(path, tag=quantization.upper(), pin=pin)
 
 
 def _keys(path: str) -> Iterable[str]:

@@ -12,7 +12,7 @@ from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.library.fitting import fitted, is_auto
 from engine.model_downloader import loose_job, stored_job
-from engine.model_path import HUB_REGISTRY, ModelPath
+from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
 from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import Settings
 from engine.sources import Choice, Source, find_source
@@ -110,6 +110,7 @@ def find_all(requests: Sequence[Request], credentials: Credentials) -> list[Foun
 
 def _find(path: ModelPath, request: Request, client: "Client") -> Found:
     try:
+        path = _named(path, request.choice.quant)
         source = find_source(path)
         choice = request.choice
         if path.url is not None and request.output is not None:
@@ -122,6 +123,23 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
     except EngineError as exc:
         return Found(path, [], error=exc)
     return Found(path, jobs, jobs, source=source, choice=choice)
+
+
+def _named(path: ModelPath, quantization: str | None) -> ModelPath:
+    """The path with the quantization in it where it can be said so: two quantizations are two models."""
+    if (
+        path.registry != HUB_REGISTRY
+        or path.url
+        or not quantization
+        or not QUANTIZATION.fullmatch(quantization)
+    ):
+        return path
+    if path.filename is not None:
+        return msgspec.structs.replace(path, filename=with_quantization(path.filename, quantization))
+    if path.quantization or path.tag_file:
+        return path
+    pin = path.pin or (path.tag if path.tag != "main" else None)
+    return msgspec.structs.replace(path, tag=quantization.upper(), pin=pin)
 
 
 def _called(output: Path) -> str:

@@ -102,6 +102,15 @@ def test_a_complete_model_has_a_manifest(command: Command, hub: dict[str, str], 
     assert manager.path_of(manifest.model_key).stat().st_mtime_ns == before
 
 
+def test_quantizations_are_models_of_their_own(command: Command, hub: dict[str, str], home: Path) -> None:
+    """One that is chosen with -q is the model that the path can name; the one pulled before stays known."""
+    pull(command, hub, "ns/one")
+    pull(command, hub, "ns/one", "-q", "q4_k_m")
+    pull(command, hub, "ns/one:Q4_K_M", "-q", "Q4_K_M")
+    keys = [manifest.model_key for manifest in ManifestManager(home / "manifests").list_manifests()]
+    assert keys == ["huggingface.co/ns/one", "huggingface.co/ns/one:Q4_K_M"]
+
+
 def test_two_targets_that_share_a_file_both_have_it(
     command: Command, hub: dict[str, str], home: Path
 ) -> None:
