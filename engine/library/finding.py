@@ -11,6 +11,7 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.library.fitting import fitted, is_auto
+from engine.library.remembered import remembered_files
 from engine.model_downloader import loose_job, stored_job
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
 from engine.remote_file import RemoteFile, RemoteName
@@ -40,6 +41,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({[path.canonical for path in self.targets]})"
+
+    @property
+    def may_remember(self) -> bool:
+        """Whether what was pulled before may stand for a listing."""
+        return self.is_for_store and not self.settings.force
 
     @property
     def is_for_store(self) -> bool:
@@ -117,7 +123,8 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
             choice = msgspec.structs.replace(choice, name=_called(request.output))
         if is_auto(path, choice):
             choice = fitted(client, path, choice)
-        files = source.list_files(client, path, choice)
+        files = remembered_files(source, client, path, choice) if request.may_remember else None
+        files = files or source.list_files(client, path, choice)
         _check_single(path, files, request)
         jobs = [_job(path, file, request, source) for file in files]
     except EngineError as exc:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from engine.library.choices import as_dict
 from engine.library.description import describe
 from engine.library.finding import Found, shelf_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.remote_file import RemoteName
 from engine.settings import home
-from engine.sources import Choice
 from engine.store import layout
 from engine.store.disk import disk_errors
 from engine.store.linking import write_whole
@@ -65,7 +65,7 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
         tag=path.tag,
         revision=done[0][0].remote.revision,
         quantization=path.quantization or (found.choice.quant and found.choice.quant.upper()),
-        choice=_as_dict(found.choice),
+        choice=as_dict(found.choice),
     )
     for job, outcome in done:
         remote = job.remote
@@ -82,11 +82,6 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
         if [layer.content for layer in known.layers] == [layer.content for layer in manifest.layers]:
             manifest.quantization = manifest.quantization or known.quantization
     return manifest
-
-
-def _as_dict(choice: Choice) -> dict[str, str | list[str]]:
-    fields = {name: getattr(choice, name) for name in ("quant", "file", "revision", "include", "exclude")}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items() if v}
 
 
 def _content(manifest: ModelManifest) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.errors import PathError
+from engine.errors import PathError, StoreError
 from engine.library.lookup import manifests
 from engine.library.records import original_of
 from engine.model_manifest import ModelManifest
@@ -48,7 +48,7 @@ def remove_model(manifest: ModelManifest) -> list[Removed]:
     """Take a model's manifest, its files and the blobs that no other model needs away. Raises StoreError."""
     manager, blobs, receipts = manifests(), Blobs(home()), Receipts(layout.receipts(home()))
     manager.delete_manifest(manifest.model_key)
-    others = manager.list_manifests()
+    others, broken = manager.scan()
     shared_views = {path for other in others for path in _views(other)}
     shared = _digests(others)
     removed = []
@@ -60,7 +60,7 @@ def remove_model(manifest: ModelManifest) -> list[Removed]:
     if (original := _original(manifest)) is not None:
         removed += _unlink(original, "the registry's manifest of it")
         _remove_empty(original.parent, layout.registry(home()))
-    for sha256 in sorted(_digests([manifest]) - shared):
+    for sha256 in sorted(_digests([manifest]) - shared) if not broken else ():  # who knows what those need
         freed = blobs.remove(sha256)
         removed.append(Removed(blobs.path_of(sha256), "no other model needs it", freed))
     return removed
@@ -68,9 +68,16 @@ def remove_model(manifest: ModelManifest) -> list[Removed]:
 
 def collect(*, dry_run: bool = False, grace_s: float = GRACE_S) -> list[Removed]:
     """Sweep the store: blobs that no manifest names, partial downloads that nobody has gone on with. Safe beside a
-    pull: what is younger than grace_s is let be, and what is locked, too. Raises StoreError."""
+    pull: what is younger than grace_s is let be, and what is locked, too. Raises StoreError, also where a manifest
+    cannot be read: nobody knows what it needs."""
     blobs, now = Blobs(home()), time.time()
-    marked = _digests(manifests().list_manifests())
+    models, broken = manifests().scan()
+    if broken:
+        raise StoreError(
+            f"Nothing was swept: {str(broken[0].path)!r} cannot be read as a manifest ({broken[0].why}), so nobody "
+            "knows which contents it needs. Remove it, or pull its model again."
+        )
+    marked = _digests(models)
     swept = []
     for path in sorted(blobs.all()):
         sha256 = path.name.removeprefix("sha256-")

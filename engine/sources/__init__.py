@@ -21,6 +21,13 @@ class Source(Protocol):
         """What the last listing was read from, byte for byte, where the protocol has such a thing."""
         ...
 
+    def version(self, client: "Client", path: ModelPath, choice: Choice) -> str | None:
+        """The revision that a listing would be of, where that costs less than the listing; else None.
+
+        Raises as list_files does.
+        """
+        ...
+
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """The files that path and choice mean, the model's main file first; at least one.
 

@@ -37,6 +37,9 @@ class Custom:
         """What the last listing was read from, where that was an OCI manifest."""
         return self._source.manifest if isinstance(self._source, Oci) else None
 
+    def version(self, client: "Client", path: ModelPath, choice: Choice) -> None:
+        """The listing has to find out the protocol anyway."""
+
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """As Source says. Where no protocol fits, the error holds the answers to both."""
         refused: dict[str, EngineError] = {}

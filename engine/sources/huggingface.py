@@ -71,6 +71,12 @@ class HuggingFace:
                 f"HF_ENDPOINT must be a URL such as https://huggingface.co, not {endpoint[:100]!r}."
             )
         self.endpoint = endpoint
+        self._commits: dict[tuple[str, str], str] = {}
+        """What was asked already: by repository and revision."""
+
+    def version(self, client: "Client", path: ModelPath, choice: Choice) -> str:
+        """As Source says: the commit, in one request, in none where it was named or asked before."""
+        return self.resolve(client, path.model_id, Wish.of(path, choice).revision)
 
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """As Source says. Two requests, one more for each further page and for a safetensors index."""
@@ -101,11 +107,14 @@ class HuggingFace:
         """The commit that a branch, tag or commit is now."""
         if _COMMIT.fullmatch(revision):
             return revision
+        if (repo, revision) in self._commits:
+            return self._commits[repo, revision]
         url = f"{self.endpoint}/api/models/{repo}/revision/{quote(revision, safe='')}"
         answer = client.get_json(url)
         commit = _decoded(answer.body, _Revision, url).sha
         if not _COMMIT.fullmatch(commit):
             raise _broken(url, f"sha is {commit[:60]!r}, which is no commit")
+        self._commits[repo, revision] = commit
         return commit
 
     def list_tree(self, client: "Client", repo: str, commit: str, folder: str | None = None) -> list[Entry]:

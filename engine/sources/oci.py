@@ -46,6 +46,9 @@ class Oci:
     def __init__(self) -> None:
         self.manifest: RawManifest | None = None
 
+    def version(self, client: "Client", path: ModelPath, choice: Choice) -> None:
+        """Nothing cheaper than the listing tells it."""
+
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """As Source says. One request, one more for each index on the way."""
         path = _chosen(path, choice)

@@ -22,6 +22,9 @@ class PlainHttp:
 
     manifest: RawManifest | None = None
 
+    def version(self, client: "Client", path: ModelPath, choice: Choice) -> None:
+        """Nothing cheaper than the listing tells it."""
+
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:  # noqa: ARG002 - Source's signature
         """Asks nothing: one file, called `choice.name`, else after the last part of the URL's path."""
         if path.url is None:

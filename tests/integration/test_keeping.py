@@ -87,6 +87,18 @@ def test_gc_sweeps_what_no_manifest_names(command: Command, hub: dict[str, str],
     assert blobs(home) == {digest(SHARED)}
 
 
+def test_gc_sweeps_nothing_while_a_manifest_cannot_be_read(
+    command: Command, hub: dict[str, str], home: Path
+) -> None:
+    """Whatever it names would be lost."""
+    (home / "llm/ns/two/own.bin").unlink()
+    (manifest,) = (home / "manifests").glob("*two*.json")
+    manifest.write_text("{")
+    assert "two.json" in command.run("gc").check(7).stderr
+    command.run("rm", "ns/one").check()
+    assert blobs(home) == {digest(SHARED), digest(OWN)}
+
+
 def test_gc_takes_stale_partials_and_no_others(command: Command, hub: dict[str, str], home: Path) -> None:
     """Two weeks without a byte; one that somebody holds is let be."""
     from engine.store.part import Part

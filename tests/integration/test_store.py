@@ -1,5 +1,6 @@
 """The store as people meet it: every content once, whatever model it belongs to, and what is remembered of models."""
 
+import json
 import os
 from collections.abc import Iterator
 from hashlib import sha256
@@ -109,6 +110,27 @@ def test_quantizations_are_models_of_their_own(command: Command, hub: dict[str, 
     pull(command, hub, "ns/one:Q4_K_M", "-q", "Q4_K_M")
     keys = [manifest.model_key for manifest in ManifestManager(home / "manifests").list_manifests()]
     assert keys == ["huggingface.co/ns/one", "huggingface.co/ns/one:Q4_K_M"]
+
+
+def test_a_complete_model_is_asked_about_once(
+    command: Command, hub: dict[str, str], tmp_path: Path, folder: Path
+) -> None:
+    """Whether the branch has moved; and not at all where a commit is pinned. What has moved is listed anew."""
+
+    def asked(*words: str) -> list[str]:
+        log = tmp_path / "log"
+        log.unlink(missing_ok=True)
+        pull(command, hub, *words, "--log-file", log)
+        events = [json.loads(line) for line in log.read_text().splitlines()]
+        return [e["event"] for e in events if e["event"] in ("request.started", "lease.sent")]
+
+    pull(command, hub, "ns/one", "--include", "*")
+    assert asked("ns/one", "--include", "*") == ["request.started"]
+    (folder / "ns" / "one" / "own.bin").write_bytes(b"new")
+    assert "lease.sent" in asked("ns/one", "--include", "*")
+    commit = json.loads(next((tmp_path / "home/manifests").glob("*.json")).read_text())["revision"]
+    pull(command, hub, f"ns/one@{commit}")
+    assert asked(f"ns/one@{commit}") == []
 
 
 def test_two_targets_that_share_a_file_both_have_it(

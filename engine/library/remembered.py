@@ -1,0 +1,39 @@
+"""Files of a model that is here already, without listing them again, as long as its revision is still the same."""
+
+from typing import TYPE_CHECKING
+
+from engine.digest import Digest
+from engine.library.choices import as_dict
+from engine.library.lookup import manifests
+from engine.model_path import ModelPath
+from engine.remote_file import RemoteFile, RemoteName
+from engine.sources import Choice, Source
+
+if TYPE_CHECKING:
+    from engine.transport.client import Client
+
+
+def remembered_files(
+    source: Source, client: "Client", path: ModelPath, choice: Choice
+) -> list[RemoteFile] | None:
+    """What the manifest of this path and choice says, where the source still has that revision; None where only a
+    listing tells. At most one request. A revision is a commit, which names its files' contents (Git)."""
+    manifest = manifests().get_manifest(path.canonical)
+    if manifest is None or manifest.revision is None or manifest.choice != as_dict(choice):
+        return None
+    if not all(layer.url for layer in manifest.layers):
+        return None
+    if source.version(client, path, choice) != manifest.revision:
+        return None
+    return [
+        RemoteFile(
+            name=RemoteName.parse(layer.filename),
+            url=layer.url,
+            size=layer.size_bytes,
+            digest=Digest.parse(layer.sha256),
+            revision=manifest.revision,
+            model=path.canonical,
+            role=layer.role,
+        )
+        for layer in manifest.layers
+    ]
