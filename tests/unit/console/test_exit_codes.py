@@ -11,6 +11,7 @@ CODES = {
     errors.EngineError("x"): 1,
     errors.UsageError("x"): 2,
     errors.PathError("x"): 2,
+    errors.FormatError("x"): 1,
     errors.NotFound("x"): 3,
     errors.AccessDenied("x"): 4,
     errors.NetworkError("x"): 5,
