@@ -4,6 +4,7 @@ that is marked `alone` runs while no other one does."""
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,6 +50,12 @@ def machine(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[Non
                 locked(shared_folder / "machine.lock", fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             )
         yield
+
+
+def pytest_configure() -> None:
+    """Commands die of a hang-up as they would in a terminal, also where the run was started by nohup, whose ignored
+    SIGHUP they would inherit."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
