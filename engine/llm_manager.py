@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.errors import EngineError, SeveralFailed, UsageError
 from engine.library.finding import Found, Request, credentials_for, find_jobs, shelf_of
+from engine.library.keys import key_of
 from engine.library.pulling import pull_models
 from engine.library.records import record
 from engine.library.removal import remove_model
@@ -144,7 +145,7 @@ def _repository(found: Found) -> tuple[str, str, str]:
 def _keys(path: str) -> Iterable[str]:
     yield path
     try:
-        yield Aliases(home()).parse(path).canonical
+        yield key_of(Aliases(home()).parse(path))
     except EngineError:
         return
 

@@ -22,7 +22,7 @@ def run_rm(models: Sequence[str]) -> int:
     codes = []
     for text in models:
         try:
-            manifest = find_model(text)
+            manifest = find_model(text, exactly=True)
             removed = remove_model(manifest)
         except EngineError as exc:
             codes.append(_failed(exc))

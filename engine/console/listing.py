@@ -11,7 +11,7 @@ from engine.console.sizes import format_size
 from engine.console.streams import printable, stderr, stdout
 from engine.errors import PathError
 from engine.library.lookup import manifests
-from engine.library.removal import views_of
+from engine.library.views import views_of
 from engine.model_manifest import Broken, Layer, ModelManifest
 from engine.model_path import quantization_of
 from engine.remote_file import RemoteName

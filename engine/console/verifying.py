@@ -42,7 +42,7 @@ def run_verify(texts: Sequence[str], sha256: str | None, manner: Manner, *, repa
     try:
         for subject in subjects:
             try:
-                _verify(subject.path, expected, receipts, reporter)
+                _verify(subject.path, expected, subject.digest, receipts, reporter)
             except (DigestMismatch, NotFound) as exc:
                 _mend(subject, exc, receipts, reporter) if repair else _fail(subject, exc, reporter)
             except EngineError as exc:
@@ -66,7 +66,11 @@ def _mend(subject: Subject, fault: EngineError, receipts: Receipts, reporter: Re
         _fail(subject, outcome, reporter)
 
 
-def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: Reporter) -> None:
+def _verify(
+    path: Path, typed: Digest | None, kept: Digest | None, receipts: Receipts, reporter: Reporter
+) -> None:
+    """typed: what the user says it is. kept: what its model's manifest says."""
+    expected = typed or kept
     stat = _stat(path)
     receipt = receipts.find(path) or receipts.find(path.resolve())
     wanted = expected.hex if expected else receipt.sha256 if receipt else None
@@ -94,7 +98,7 @@ def _verify(path: Path, expected: Digest | None, receipts: Receipts, reporter: R
             seconds=time.monotonic() - started,
         )
     )
-    reporter.say(f"{path.name}: {format_size(stat.st_size)}, {_how(expected, receipt)}")
+    reporter.say(f"{path.name}: {format_size(stat.st_size)}, {_how(typed, kept, receipt)}")
 
 
 def _stat(path: Path) -> os.stat_result:
@@ -108,9 +112,11 @@ def _stat(path: Path) -> os.stat_result:
     return found
 
 
-def _how(expected: Digest | None, receipt: Receipt | None) -> str:
-    if expected is not None or receipt is None:
+def _how(typed: Digest | None, kept: Digest | None, receipt: Receipt | None) -> str:
+    if typed is not None:
         return "verified against the digest you gave"
+    if receipt is None or not receipt.url or (kept is not None and receipt.sha256 != kept.hex):
+        return "verified against the digest in its model's manifest"
     if receipt.sha256 is None:
         return "as it was received, by its segments' checks; it was pulled without hashing"
     kind = "the digest that was published" if receipt.digest else "the SHA-256 computed when it was pulled"

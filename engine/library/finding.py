@@ -11,6 +11,7 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.library.fitting import fitted, is_auto
+from engine.library.places import check_places
 from engine.library.remembered import remembered_files
 from engine.model_downloader import loose_job, stored_job
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
@@ -127,6 +128,8 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
         files = files or source.list_files(client, path, choice)
         _check_single(path, files, request)
         jobs = [_job(path, file, request, source) for file in files]
+        if not request.settings.force:
+            check_places(path, jobs)
     except EngineError as exc:
         return Found(path, [], error=exc)
     return Found(path, jobs, jobs, source=source, choice=choice)
@@ -205,7 +208,7 @@ def shelf_of(path: ModelPath) -> tuple[str, str]:
     host = parts.netloc.replace(":", "_").strip("[]")
     folder = unquote(parts.path.rpartition("/")[0]).strip("/")
     try:
-        return host, RemoteName.parse(folder or "files")
+        return host, str(RemoteName.parse(folder or "files"))
     except PathError as exc:
         raise PathError(
             f"The folders of {path.canonical} cannot be kept as they are. Say where to with -o FILE."

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from engine.digest import Digest
-from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError
+from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
 from engine.library.finding import shelf_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import quantization_of
@@ -71,11 +71,15 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 def import_from(path: Path) -> Iterator[Imported]:
     """Import every model at a path, one after the other; what fails does not stop the rest. Raises NotFound where there
     is nothing to import."""
-    count = 0
+    count, seen = 0, set[str]()
     for count, candidate in enumerate(candidates(path), 1):  # noqa: B007 - told below
         if isinstance(candidate, Imported):
             yield candidate
             continue
+        if candidate.key in seen:
+            yield Imported(key=candidate.key, error=_namesake(candidate))
+            continue
+        seen.add(candidate.key)
         try:
             yield _import(candidate)
         except EngineError as exc:
@@ -85,6 +89,13 @@ def import_from(path: Path) -> Iterator[Imported]:
             f"There is no model in {str(path)!r}: no .gguf file, no Hugging Face cache, no Ollama store. "
             "Check the path."
         )
+
+
+def _namesake(candidate: Candidate) -> UsageError:
+    return UsageError(
+        f"{str(candidate.files[0].path)!r} is called like another model that was just imported, {candidate.key!r}. "
+        "Give its file another name and import it again."
+    )
 
 
 def candidates(path: Path) -> Iterator[Candidate | Imported]:

@@ -3,6 +3,7 @@
 from difflib import get_close_matches
 
 from engine.errors import NotFound, PathError
+from engine.library.keys import key_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.settings import home
 from engine.store import layout
@@ -14,10 +15,9 @@ def manifests() -> ManifestManager:
     return ManifestManager(layout.manifests(home()))
 
 
-def find_model(text: str) -> ModelManifest:
-    """By key, by any spelling of its path, by shortcut, or by a part of the key that only one has.
-
-    Raises NotFound, with the keys that are near.
+def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
+    """By key, by any spelling of its path, by shortcut, or by a part of the key that only one has; exactly: not that,
+    for whoever is going to destroy something. Raises NotFound, with the keys that are near.
     """
     manager = manifests()
     for key in (text, _canonical(text)):
@@ -25,17 +25,17 @@ def find_model(text: str) -> ModelManifest:
             return manifest
     everything = manager.list_manifests()
     found = [m for m in everything if text.casefold() in m.model_key.casefold()]
-    if len(found) == 1:
+    if len(found) == 1 and not exactly:
         return found[0]
     keys = [m.model_key for m in found or everything]
     near = sorted(keys) if found else get_close_matches(text, keys, 5, 0.4)
     hint = f" Meant may be: {', '.join(near[:10])}." if near else " `jarvis list` shows what there is."
-    what = "There is no model" if not found else f"{len(found)} models are called something like"
+    what = "There is no model" if len(found) < 2 else f"{len(found)} models are called something like"
     raise NotFound(f"{what} {text[:200]!r} in the store.{hint}")
 
 
 def _canonical(text: str) -> str | None:
     try:
-        return Aliases(home()).parse(text).canonical
+        return key_of(Aliases(home()).parse(text))
     except PathError:
         return None

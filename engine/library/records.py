@@ -6,16 +6,18 @@ from pathlib import Path
 from engine.library.choices import as_dict
 from engine.library.description import describe
 from engine.library.finding import Found, shelf_of
+from engine.library.keys import key_of
+from engine.library.views import original_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import ManifestManager, ModelManifest
-from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout
-from engine.store.disk import disk_errors
 from engine.store.linking import write_whole
-from engine.telemetry import redact
+from engine.telemetry import Log, redact
 from engine.transfer.events import FileDone
 from engine.transfer.job import Job
+
+_log = Log(__name__)
 
 
 def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestManager | None = None) -> None:
@@ -26,7 +28,7 @@ def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestMana
     if len(done) < len(found.files):
         return
     manager = manager or ManifestManager(layout.manifests(home()))
-    key = found.target.canonical
+    key = key_of(found.target)
     known = manager.get_manifest(key)
     fresh = _manifest(found, done, known)
     if known is None or _content(known) != _content(fresh):
@@ -35,30 +37,25 @@ def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestMana
     _keep_original(found, fresh)
 
 
-def original_of(manifest: ModelManifest) -> Path:
-    """Where a registry's own manifest of a model is kept: <root>/registry/<host>/<repository>/<tag>."""
-    namespace = "" if manifest.namespace == manifest.registry.replace(":", "_") else f"{manifest.namespace}/"
-    repository = RemoteName.parse(f"{namespace}{manifest.repository}")
-    tag = manifest.tag or (manifest.revision or "latest").replace(":", "-")
-    return layout.inside(layout.registry(home()) / manifest.registry, RemoteName.parse(f"{repository}/{tag}"))
-
-
 def _keep_original(found: Found, manifest: ModelManifest) -> None:
     """The registry's own manifest, where all that it names is here: whoever asks our server gets these bytes."""
     choice, raw = found.choice, found.source.manifest if found.source else None
     if raw is None or choice.file or choice.include or choice.exclude:
         return
     place = original_of(manifest)
-    with disk_errors("keep the registry's manifest", place):
+    try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_whole(place, raw.body)
+    except OSError as exc:
+        # A tag may be called as another repository's folder. The model itself is complete.
+        _log.warning("original.refused", path=str(place), error=exc.strerror or "")
 
 
 def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifest | None) -> ModelManifest:
     path = found.target
     namespace, repository = shelf_of(path)
     manifest = ModelManifest(
-        model_key=path.canonical,
+        model_key=key_of(path),
         registry=path.registry,
         namespace=namespace,
         repository=repository,

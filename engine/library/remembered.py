@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from engine.digest import Digest
 from engine.library.choices import as_dict
+from engine.library.keys import key_of
 from engine.library.lookup import manifests
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
@@ -18,7 +19,7 @@ def remembered_files(
 ) -> list[RemoteFile] | None:
     """What the manifest of this path and choice says, where the source still has that revision; None where only a
     listing tells. At most one request. A revision is a commit, which names its files' contents (Git)."""
-    manifest = manifests().get_manifest(path.canonical)
+    manifest = manifests().get_manifest(key_of(path))
     if manifest is None or manifest.revision is None or manifest.choice != as_dict(choice):
         return None
     if not all(layer.url for layer in manifest.layers):

@@ -12,9 +12,8 @@ import msgspec
 
 from engine.errors import PathError, StoreError
 from engine.library.lookup import manifests
-from engine.library.records import original_of
+from engine.library.views import original_of, views_of
 from engine.model_manifest import ModelManifest
-from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout
 from engine.store.blobs import Blobs
@@ -34,14 +33,6 @@ class Removed(msgspec.Struct, frozen=True):
     path: Path
     why: str
     freed_bytes: int
-
-
-def views_of(manifest: ModelManifest) -> list[Path]:
-    """Where the files of a model lie, whether they are there or not."""
-    folder = layout.inside(
-        layout.models(home()), RemoteName.parse(f"{manifest.namespace}/{manifest.repository}")
-    )
-    return [layout.inside(folder, RemoteName.parse(layer.filename)) for layer in manifest.layers]
 
 
 def remove_model(manifest: ModelManifest) -> list[Removed]:

@@ -24,7 +24,12 @@ _COPY_BYTES = 4 << 20
 
 
 def job_for_layer(manifest: ModelManifest, layer: Layer) -> Job:
-    """The job that fetches a model's file again, from where it came."""
+    """The job that fetches a model's file again, from where it came. Raises EngineError where that is not known."""
+    if not layer.url or "#" in manifest.model_key:
+        raise EngineError(
+            f"{layer.filename!r} of {manifest.model_key} cannot be repaired: it was imported, or its address had a "
+            "query, which is not kept. Import it again, or pull it from its address with --force."
+        )
     remote = RemoteFile(
         name=RemoteName.parse(layer.filename),
         url=layer.url,

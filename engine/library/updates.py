@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from engine.errors import EngineError
+from engine.errors import EngineError, NotFound, PathError
 from engine.library.finding import Found, Request, find_all
-from engine.library.removal import views_of
+from engine.library.keys import key_of
+from engine.library.views import views_of
 from engine.model_manifest import ModelManifest
+from engine.model_path import ModelPath
 from engine.model_registry import ModelRegistry
 from engine.settings import Settings, home
 from engine.sources import Choice
@@ -35,7 +37,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look_for_updates(manifests: Sequence[ModelManifest], settings: Settings) -> list[Standing]:
-    """Ask the sources; one that fails does not stop the others. Raises PathError for a key that is no model path."""
+    """Ask the sources; one that fails does not stop the others."""
     found = find_again(manifests, settings)
     return [_compare(manifest, one) for manifest, one in zip(manifests, found, strict=True)]
 
@@ -43,16 +45,21 @@ def look_for_updates(manifests: Sequence[ModelManifest], settings: Settings) -> 
 def find_again(manifests: Sequence[ModelManifest], settings: Settings) -> list[Found]:
     """What the models' paths mean now, with what was chosen then."""
     requests = [_request(manifest, settings) for manifest in manifests]
-    return find_all(requests, hub_credentials(None))
+    found = iter(find_all([r for r in requests if isinstance(r, Request)], hub_credentials(None)))
+    nowhere = ModelPath("", "", "")
+    return [next(found) if isinstance(r, Request) else Found(nowhere, [], error=r) for r in requests]
 
 
-def _request(manifest: ModelManifest, settings: Settings) -> Request:
+def _request(manifest: ModelManifest, settings: Settings) -> Request | EngineError:
+    """The question, or why there is none: not every manifest is of a model that somebody publishes."""
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest.choice.items()}
-    return Request(
-        targets=(ModelRegistry.parse(manifest.model_key),),
-        settings=settings,
-        choice=msgspec.convert(fields, Choice),
-    )
+    try:
+        path = ModelRegistry.parse(manifest.model_key)
+        if key_of(path) != manifest.model_key or path.registry != manifest.registry:
+            raise PathError(f"{manifest.model_key[:120]!r} was not pulled from a registry under that name.")
+        return Request(targets=(path,), settings=settings, choice=msgspec.convert(fields, Choice))
+    except (PathError, msgspec.ValidationError) as exc:
+        return NotFound(f"{manifest.model_key[:120]!r} cannot be asked about: {exc}")
 
 
 def _compare(manifest: ModelManifest, found: Found) -> Standing:

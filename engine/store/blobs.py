@@ -5,6 +5,7 @@ believed while its receipt fits it, and hashed again when it does not; one whose
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -56,7 +57,8 @@ class Blobs:
         with disk_errors("keep the blob", blob):
             blob.parent.mkdir(parents=True, exist_ok=True)
             place(path, blob)
-            blob.chmod(_READ_ONLY)
+            with suppress(PermissionError):  # a hard link to a file of somebody else's
+                blob.chmod(_READ_ONLY)
         self._receipts.write(_moved(receipt, blob))
 
     def view(self, blob: Receipt, target: Path, known: Receipt | None = None) -> Receipt:

@@ -1,0 +1,26 @@
+"""Where what belongs to a model lies in the store, by its manifest, which somebody may have written by hand."""
+
+from pathlib import Path
+
+from engine.model_manifest import ModelManifest
+from engine.remote_file import RemoteName
+from engine.settings import home
+from engine.store import layout
+
+
+def views_of(manifest: ModelManifest) -> list[Path]:
+    """Where the files of a model lie, whether they are there or not."""
+    folder = layout.inside(
+        layout.models(home()), RemoteName.parse(f"{manifest.namespace}/{manifest.repository}")
+    )
+    return [layout.inside(folder, RemoteName.parse(layer.filename)) for layer in manifest.layers]
+
+
+def original_of(manifest: ModelManifest) -> Path:
+    """Where a registry's own manifest of a model is kept: <root>/registry/<host>/<repository>/<tag>, a port after an
+    underscore. Raises PathError for a manifest whose words could lead out of there."""
+    host = manifest.registry.replace(":", "_")
+    namespace = "" if manifest.namespace == host else f"{manifest.namespace}/"
+    tag = manifest.tag or (manifest.revision or "latest").replace(":", "-")
+    name = RemoteName.parse(f"{host}/{namespace}{manifest.repository}/{tag}")
+    return layout.inside(layout.registry(home()), name)
