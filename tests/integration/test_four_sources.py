@@ -86,7 +86,7 @@ def test_what_a_registry_sent_is_handed_on(command: Command, sources, home: Path
             copied = skopeo_copy(f"{host}/{name}", out)
             assert copied.returncode == 0, copied.stderr
             assert (out / DIGEST).read_bytes() == GGUF
-    command.run("rm", "team/m:v1").check()
+    command.run("rm", *targets["registry"]).check()
     assert not list((home / "registry").rglob("v1"))
 
 
