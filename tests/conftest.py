@@ -53,9 +53,11 @@ def machine(request: pytest.FixtureRequest, shared_folder: Path) -> Iterator[Non
 
 
 def pytest_configure() -> None:
-    """Commands die of a hang-up as they would in a terminal, also where the run was started by nohup, whose ignored
-    SIGHUP they would inherit."""
+    """Commands die of a hang-up and of a Ctrl-C as they would in a terminal, also where the run was started by nohup
+    or in the background of a script, whose ignored signals they would inherit."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
