@@ -1,6 +1,5 @@
 """Contents that are on this machine already, by digest: in our blobs, or in another tool's store."""
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -15,7 +14,7 @@ from engine.store.journal import url_hash
 from engine.store.linking import place
 from engine.store.receipts import Receipt
 from engine.telemetry import Log, redact
-from engine.transfer.admission import algorithms_for, hash_file, target_stat, vouching
+from engine.transfer.admission import adopted, algorithms_for, hash_file, target_stat, vouching
 from engine.transfer.events import Notice, Observer
 from engine.transfer.job import Job
 
@@ -62,7 +61,7 @@ class Holdings:
             if (after.st_size, path.stat().st_mtime_ns) != (before.st_size, before.st_mtime_ns):
                 job.target.unlink()  # it changed under our eyes: what was hashed is not what was taken
                 continue
-            job.receipts.write(_fresh_receipt(job, after, digests["sha256"]))
+            adopted(job, digests)
             return True
         return False
 
@@ -85,19 +84,5 @@ def _receipt_of(job: Job, blob: Receipt) -> Receipt:
         revision=job.remote.revision,
         etag=None,
         last_modified=None,
-        digest=str(job.remote.digest),
-    )
-
-
-def _fresh_receipt(job: Job, stat: os.stat_result, sha256: str) -> Receipt:
-    return Receipt(
-        path=str(job.target),
-        url=redact(job.remote.url),
-        url_hash=url_hash(job.remote.url),
-        revision=job.remote.revision,
-        size=stat.st_size,
-        inode=stat.st_ino,
-        mtime_ns=stat.st_mtime_ns,
-        sha256=sha256,
         digest=str(job.remote.digest),
     )

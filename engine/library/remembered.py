@@ -6,6 +6,7 @@ from engine.digest import Digest
 from engine.library.choices import as_dict
 from engine.library.keys import key_of
 from engine.library.lookup import manifests
+from engine.model_manifest import Layer, ModelManifest
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
 from engine.sources import Choice, Source
@@ -26,15 +27,17 @@ def remembered_files(
         return None
     if source.version(client, path, choice) != manifest.revision:
         return None
-    return [
-        RemoteFile(
-            name=RemoteName.parse(layer.filename),
-            url=layer.url,
-            size=layer.size_bytes,
-            digest=Digest.parse(layer.sha256),
-            revision=manifest.revision,
-            model=path.canonical,
-            role=layer.role,
-        )
-        for layer in manifest.layers
-    ]
+    return [remote_of(manifest, layer) for layer in manifest.layers]
+
+
+def remote_of(manifest: ModelManifest, layer: Layer) -> RemoteFile:
+    """A model's file as it was found when it was pulled."""
+    return RemoteFile(
+        name=RemoteName.parse(layer.filename),
+        url=layer.url,
+        size=layer.size_bytes,
+        digest=Digest.parse(layer.sha256),
+        revision=manifest.revision,
+        model=manifest.model_key,
+        role=layer.role,
+    )

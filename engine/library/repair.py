@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.digest import Digest
 from engine.errors import Busy, EngineError
+from engine.library.remembered import remote_of
 from engine.model_downloader import loose_job, stored_job
 from engine.model_manifest import Layer, ModelManifest
 from engine.remote_file import RemoteFile, RemoteName
@@ -30,16 +31,7 @@ def job_for_layer(manifest: ModelManifest, layer: Layer) -> Job:
             f"{layer.filename!r} of {manifest.model_key} cannot be repaired: it was imported, or its address had a "
             "query, which is not kept. Import it again, or pull it from its address with --force."
         )
-    remote = RemoteFile(
-        name=RemoteName.parse(layer.filename),
-        url=layer.url,
-        size=layer.size_bytes,
-        digest=Digest.parse(layer.sha256),
-        revision=manifest.revision,
-        model=manifest.model_key,
-        role=layer.role,
-    )
-    return stored_job(remote, manifest.namespace, manifest.repository)
+    return stored_job(remote_of(manifest, layer), manifest.namespace, manifest.repository)
 
 
 def job_for_receipt(receipt: Receipt) -> Job:
