@@ -50,7 +50,8 @@ def test_a_model_does_not_take_anothers_place(command: Command, home: Path, tmp_
         assert f"belongs to {r1.host}/ns/m:v1" in refused.stderr.replace("\u2060", "")
         command.run("verify").check()
         command.run("rm", f"{r1.host}/ns/m:v1").check()
-        path = Path(command.run("pull", f"{r2.host}/ns/m:v1").check().stdout.split()[0])
+        printed = command.run("pull", f"{r2.host}/ns/m:v1").check().stdout.split()
+    (path,) = [Path(line) for line in printed if line.endswith(".gguf")]
     assert path.read_bytes() == two
 
 
