@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
+from engine import model_pages
 from engine.digest import Digest
 from engine.model_path import (
     HUB_REGISTRY,
@@ -45,7 +46,10 @@ ALIASES = {
     "ollama.com": OLLAMA_REGISTRY,
     "www.ollama.com": OLLAMA_REGISTRY,
     "registry.ollama.ai": OLLAMA_REGISTRY,
+    "docker.io": "registry-1.docker.io",
+    "index.docker.io": "registry-1.docker.io",
 }
+"""Docker Hub's are those of the reference grammar's own implementation (distribution/reference, normalize.go)."""
 
 
 _MAX_TEXT = 4096
@@ -91,7 +95,8 @@ class ModelRegistry:
             raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")
         scheme, colon, rest = text.partition("://")
         if colon and scheme.lower() not in ("http", "https"):
-            raise path_fault(text, "the schemes are http and https")
+            written = f"; write {'hf.co/' if scheme.lower() == 'hf' else ''}{rest[:80]}" if rest else ""
+            raise path_fault(text, f"the schemes are http and https{written}")
         scheme = "http" if scheme.lower() == "http" else "https"
         path = _parse_url(scheme, rest, text, is_file=is_file) if colon else _parse_name(text, cls._known)
         if len(path.canonical) > _MAX_TEXT:
@@ -156,18 +161,34 @@ def _parse_name(text: str, known: dict[str, KnownModel], *, has_host: bool = Fal
     first, slash, rest = body.partition("/")
     if at and not (body and pin):
         raise path_fault(text, f"nothing {'follows' if body else 'stands before'} the @")
+    if len(first.split()) > 1:
+        raise path_fault(text, f"there are no spaces in a name; it may be {text.rsplit(maxsplit=1)[-1]}")
+    if body == "git":
+        raise path_fault(
+            text, f"it is an address for git; write {pin.replace(':', '/').removesuffix('.git')[:80]}"
+        )
     if not slash:
         return _parse_bare(text, body, pin or None, known)
-    registry = HUB_REGISTRY
-    if first.lower() in ALIASES or is_host(first) or has_host:
+    registry, is_named = HUB_REGISTRY, first.lower() in ALIASES or is_host(first) or has_host
+    if is_named:
         registry, body = _registry(first, text), rest
     name, colon, tag = body.partition(":")
     parts = name.split("/")
     if colon and not tag:
         raise path_fault(text, "nothing follows the colon")
-    if _is_hub_view(parts):
+    if is_named and (advice := model_pages.api_advice(registry, body.split("/"))):
+        raise path_fault(text, advice)
+    if _is_hub_view(parts, registry) or (is_named and _is_page(registry, body)):
         return _parse_url(default_scheme(registry), f"{registry}/{body}{at}{pin}", text)
     return _model(text, registry, parts, tag or None, pin or None)
+
+
+def _is_page(registry: str, path: str) -> bool:
+    """Whether this path of the Hub or of Ollama is no model's, but perhaps one that was copied from a browser."""
+    if registry not in (HUB_REGISTRY, OLLAMA_REGISTRY):
+        return False
+    parts = (path if registry == OLLAMA_REGISTRY else path.partition(":")[0]).split("/")
+    return "" not in parts and (len(parts) > 2 or any(mark in parts[-1] for mark in "?#"))
 
 
 def _parse_bare(text: str, body: str, pin: str | None, known: dict[str, KnownModel]) -> ModelPath:
@@ -192,18 +213,15 @@ def _model(text: str, registry: str, parts: list[str], tag: str | None, pin: str
     """Check the parts by the registry's own rules, and fill in its defaults."""
     if registry == OLLAMA_REGISTRY and len(parts) == 1:
         parts = ["library", *parts]
+    if registry == HUB_REGISTRY:
+        # The Hub lets no name end so: it is how the address for `git clone` ends.
+        parts = [*parts[:-1], re.sub(r"(?:\.git)+$", "", parts[-1])]
     if "" in parts:
         raise path_fault(text, "a part of the name is missing")
-    if registry in (HUB_REGISTRY, OLLAMA_REGISTRY) and len(parts) > 2:
-        raise path_fault(
-            text,
-            "it has too many parts; a file is named as namespace/repository:file.gguf or by its URL, and a host "
-            "without a dot with its port, as in host:443/ns/model",
-        )
+    if registry == HUB_REGISTRY and (len(parts) > 2 or model_pages.is_hub_page(parts[0])):
+        raise path_fault(text, model_pages.hub_advice(parts))
     if not all(_PART.fullmatch(part) and ".." not in part for part in parts):
         raise path_fault(text, "a name's parts are letters, digits, dots, dashes and underscores")
-    if registry == HUB_REGISTRY and parts[0].lower() in ("datasets", "spaces", "api"):
-        raise path_fault(text, "data sets and spaces are no models")
     RemoteName.parse("/".join(parts))
     if registry == OLLAMA_REGISTRY:
         tag = tag or "latest"
@@ -255,21 +273,38 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
     host, path = parse_host(parts.netloc, text), parts.path.strip("/")
     registry = _registry(parts.netloc, text)
     if registry in (HUB_REGISTRY, OLLAMA_REGISTRY):
-        model = _hub_page(path, text) if registry == HUB_REGISTRY else None
-        if model is None and re.split("[:@]", path)[0].count("/") < 2:
-            model = _parse_name(f"{registry}/{path}", {})
+        model = _hub_address(path, text) if registry == HUB_REGISTRY else _ollama_address(path, text)
         if model is not None:
             return model
-    elif not is_file and not parts.query and _is_model_in_url(path.split("/")):
-        model = _parse_name(f"{host}/{path}", {}, has_host=True)
+        parts = parts._replace(path="/" + (model_pages.file_of_collection(path) or path))
+    elif model_pages.is_docker_page(host):
+        raise path_fault(text, "it is a page of Docker Hub; write docker.io/namespace/model:tag")
+    elif not is_file and not parts.query and (name := _model_in_url(path)):
+        model = _parse_name(f"{host}/{name}", {}, has_host=True)
         return msgspec.structs.replace(model, scheme=scheme)
     query = "?" + quote(parts.query, safe=_URL_SAFE) if parts.query else ""
     url = f"{scheme}://{host}{quote(parts.path or '/', safe=_URL_SAFE)}{query}"
     return ModelPath(host, "", "", None, scheme, None, unquote(parts.path.rpartition("/")[2]) or None, url)
 
 
-def _is_hub_view(parts: list[str]) -> bool:
-    return len(parts) > 3 and any(view in parts[1:3] for view in _HUB_VIEWS)
+def _is_hub_view(parts: list[str], registry: str = "") -> bool:
+    views = _HUB_VIEWS if registry != HUB_REGISTRY else model_pages.FILE_VIEWS + model_pages.TREE_VIEWS
+    return len(parts) > 3 and any(view in parts[1:3] for view in views)
+
+
+def _model_in_url(path: str) -> str | None:
+    """The name of a custom registry's model that a URL's path is, or whose page it is on a Hub; else None."""
+    parts = path.split("/")
+    if _is_model_in_url(parts):
+        return path
+    if (
+        len(parts) == 4
+        and parts[2] == "tree"
+        and _is_model_in_url(parts[:2])
+        and _REVISION.fullmatch(parts[3])
+    ):
+        return "/".join(parts[:2]) + ("" if parts[3] == "main" else f"@{parts[3]}")
+    return None
 
 
 def _is_model_in_url(parts: list[str]) -> bool:
@@ -286,20 +321,29 @@ def _is_model_in_url(parts: list[str]) -> bool:
     return not _FILE_EXTENSION.search(last["name"]) and (len(parts) == 2 or bool(last["more"]))
 
 
-def _hub_page(path: str, text: str) -> ModelPath | None:
-    """A Hub URL of a file (resolve, or blob as the web page has it) or of a tree; None for all others."""
+def _hub_address(path: str, text: str) -> ModelPath | None:
+    """The model, or the file of one, that an address of the Hub shows; None for a file of something else."""
     parts = [unquote(part) for part in path.split("/")]
-    at = next((i for i in (2, 1) if len(parts) > i + 1 and parts[i] in _HUB_VIEWS), None)
-    if at is None or parts[0] in ("datasets", "spaces", "api"):
+    try:
+        page = model_pages.hub_page(parts)
+    except ValueError as exc:
+        raise path_fault(text, str(exc)) from exc
+    if page is not None:
+        return _hub_file(page.repository, page.revision, page.file)
+    if parts[0] in ("api", "v2") or model_pages.file_of_collection(path):
         return None
-    # The Hub itself takes refs/pr/1 and refs/convert/parquet in a URL with their slashes.
-    end = at + 4 if parts[at + 1] == "refs" and parts[at + 2 : at + 3] in (["pr"], ["convert"]) else at + 2
-    repo, revision, inside = "/".join(parts[:at]), "/".join(parts[at + 1 : end]), "/".join(parts[end:])
-    if parts[at] == "tree" and inside:
-        raise path_fault(text, f"it is a folder's page; pull the model with --include '{inside}/*'")
-    if parts[at] != "tree" and not inside:
-        raise path_fault(text, "no file is in it")
-    return _hub_file(repo, revision, inside or None)
+    if "" not in parts and re.split("[:@]", path)[0].count("/") > 1:
+        raise path_fault(text, model_pages.hub_advice(parts))
+    return _parse_name(f"{HUB_REGISTRY}/{path}", {})
+
+
+def _ollama_address(path: str, text: str) -> ModelPath | None:
+    """As _hub_address; None for what the registry itself hands out."""
+    if path.startswith("v2/"):
+        return None
+    if advice := model_pages.ollama_advice(path.split("/")):
+        raise path_fault(text, advice)
+    return _parse_name(f"{OLLAMA_REGISTRY}/{path}", {})
 
 
 def _hub_file(repo: str, revision: str, filename: str | None) -> ModelPath:

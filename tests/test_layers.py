@@ -34,6 +34,7 @@ FLOORS = """
     sources | transfer | model_manifest
     transport | store
     model_registry
+    model_pages
     model_path
     remote_file
     digest spans settings telemetry gguf_header

@@ -1,10 +1,9 @@
 """A file on any web server: its URL is all that is known beforehand."""
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from engine.errors import PathError, UsageError
-from engine.model_path import HUB_REGISTRY, ModelPath
+from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
 from engine.sources.listing import RawManifest
 from engine.sources.selection import Choice
@@ -12,9 +11,6 @@ from engine.telemetry import redact
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
-
-_HUB_HOSTS = (HUB_REGISTRY, f"www.{HUB_REGISTRY}", "hf.co")
-_COLLECTIONS = {"datasets": "data set", "spaces": "space"}
 
 
 class PlainHttp:
@@ -34,27 +30,11 @@ class PlainHttp:
             raise UsageError(
                 f"{redact(path.url)} is one file: leave out quantization, file, revision and patterns."
             )
-        _refuse_pages(path.url)
         return [RemoteFile(name=_name(path, choice), url=path.url, model=redact(path.url))]
 
     def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:  # noqa: ARG002 - Source's signature
         """Nothing is published about a file on a plain web server but with the file itself."""
         return file
-
-
-def _refuse_pages(url: str) -> None:
-    """The Hub's pages of data sets and spaces look like addresses of files, and would come as HTML."""
-    parts = urlsplit(url)
-    first, _, rest = parts.path.strip("/").partition("/")
-    if (
-        parts.hostname in _HUB_HOSTS
-        and first in _COLLECTIONS
-        and not {"resolve", "raw"} & set(rest.split("/"))
-    ):
-        raise PathError(
-            f"{redact(url)} is the page of a {_COLLECTIONS[first]}, and models are what is pulled here. A single "
-            "file of it comes by its own address, with /resolve/<revision>/<file> at its end."
-        )
 
 
 def _name(path: ModelPath, choice: Choice) -> RemoteName:

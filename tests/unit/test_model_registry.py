@@ -54,6 +54,19 @@ PATHS = [
         hub("a", "b", "refs/pr/1", filename="x y.bin"),
     ),
     ("https://huggingface.co/a/b/resolve/refs/pr/1/x", hub("a", "b", "refs/pr/1", filename="x")),
+    ("huggingface.co/a/b/resolve/main/x.bin?download=true", hub("a", "b", filename="x.bin")),
+    ("https://huggingface.co/a/b/raw/main/x.json", hub("a", "b", filename="x.json")),
+    ("https://huggingface.co/a/b/blame/v1/d/x.json#L3", hub("a", "b", "v1", filename="d/x.json")),
+    ("https://huggingface.co/gpt2/edit/main/README.md", hub("", "gpt2", filename="README.md")),
+    ("https://huggingface.co/a/b/commits/v1", hub("a", "b", "v1")),
+    (f"https://huggingface.co/a/b/commit/{'1f' * 20}", hub("a", "b", "1f" * 20)),
+    ("huggingface.co/a/b?library=transformers", hub("a", "b")),
+    ("hf.co/a/b#readme", hub("a", "b")),
+    ("https://huggingface.co/a/b.git", hub("a", "b")),
+    ("https://hf-mirror.example/a/b/tree/main", ModelPath("hf-mirror.example", "a", "b")),
+    ("hf-mirror.example/a/b/tree/v1", ModelPath("hf-mirror.example", "a", "b", pin="v1")),
+    ("docker.io/ai/m:q4", ModelPath("registry-1.docker.io", "ai", "m", "q4")),
+    ("ollama.com/library/llama3?x=1", ModelPath(OLLAMA_REGISTRY, "library", "llama3", "latest")),
     ("llama3", ModelPath(OLLAMA_REGISTRY, "library", "llama3", "latest")),
     ("llama3:8b", ModelPath(OLLAMA_REGISTRY, "library", "llama3", "8b")),
     (
@@ -109,6 +122,21 @@ URLS = [
         "https://huggingface.co/datasets/a/b/resolve/main/x",
         "x",
     ),
+]
+
+
+URLS += [
+    (
+        "https://hf.co/datasets/a/b/blob/main/d/x.csv",
+        "https://hf.co/datasets/a/b/resolve/main/d/x.csv",
+        "x.csv",
+    ),
+    (
+        "hf.co/spaces/a/b/resolve/main/app.py?download=true",
+        "https://huggingface.co/spaces/a/b/resolve/main/app.py?download=true",
+        "app.py",
+    ),
+    ("https://huggingface.co/api/models/a/b", "https://huggingface.co/api/models/a/b", "b"),
 ]
 
 
@@ -191,6 +219,49 @@ def test_parse_refuses(text):
     """What cannot be a model path is a PathError."""
     with pytest.raises(PathError):
         ModelRegistry.parse(text)
+
+
+ADVICE = [
+    ("hf.co/datasets/ns/name", "data sets are out of scope"),
+    ("datasets/ns/name", "data sets are out of scope"),
+    ("hf.co/datasets/squad", "data sets are out of scope"),
+    ("hf://datasets/squad", "write hf.co/datasets/squad"),
+    ("https://huggingface.co/datasets/ns/name/tree/main", "data sets are out of scope"),
+    ("https://hf.co/spaces/ns/name/", "spaces are out of scope"),
+    ("hf.co/a/b/x-Q4_0.gguf", "write hf.co/a/b:x-Q4_0.gguf"),
+    ("a/b/d/x-Q4_0.gguf", "write hf.co/a/b:d/x-Q4_0.gguf"),
+    ("https://huggingface.co/a/b/config.json", "write hf.co/a/b --file 'config.json'"),
+    ("a/b/c", "has too many parts; write hf.co/a/b, and a host without a dot with its port"),
+    ("https://huggingface.co/a/b/settings", "write hf.co/a/b"),
+    ("https://huggingface.co/a/b/discussions", "hf.co/a/b@refs/pr/<number> for a pull request"),
+    ("https://huggingface.co/a/b/discussions/12#x", "hf.co/a/b@refs/pr/12 for a pull request"),
+    ("https://huggingface.co/a/b/blob/v1", "no file is in it; the model is hf.co/a/b@v1"),
+    ("hf.co/a/b/tree/main/sub", "--include 'sub/*'"),
+    ("https://huggingface.co/models?search=x", "a page of the Hub and no model"),
+    ("https://huggingface.co/collections/a/b", "a page of the Hub and no model"),
+    ("hf://a/b", "write hf.co/a/b"),
+    ("docker://h.example/a/b", "write h.example/a/b"),
+    ("git@hf.co:a/b.git", "write hf.co/a/b"),
+    ("ollama run llama3:8b", "it may be llama3:8b"),
+    ("docker pull hf.co/a/b", "it may be hf.co/a/b"),
+    ("https://ollama.com/library/llama3/tags", "write ollama/llama3:TAG"),
+    ("ollama.com/jo/m/tags", "write ollama/jo/m:TAG"),
+    ("https://ollama.com/library/llama3:8b/blobs/6a0746a1ec1a", "write ollama/llama3:8b"),
+    ("ollama.com/library/llama3:8b/blobs/6a0746a1ec1a", "write ollama/llama3:8b"),
+    ("https://ollama.com/search?q=x", "a page and no model"),
+    ("registry.ollama.ai/v2/library/m/manifests/8b", "the model is registry.ollama.ai/library/m:8b"),
+    ("localhost:5000/v2/a/b/tags/list", "the model is localhost:5000/a/b"),
+    (f"r.example/v2/a/b/manifests/sha256:{HEX}", f"the model is r.example/a/b@sha256:{HEX}"),
+    ("https://hub.docker.com/r/ai/m", "write docker.io/namespace/model:tag"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), ADVICE)
+def test_parse_refusal_says_what_to_write(text, said):
+    """Of all that is wrong with it, a name's error tells what its writer can do something about."""
+    with pytest.raises(PathError) as caught:
+        ModelRegistry.parse(text)
+    assert said in str(caught.value)
 
 
 def test_parse_refusal_keeps_password_secret():

@@ -84,13 +84,6 @@ def test_plain_has_nothing_to_choose(client, choice):
         PlainHttp().list_files(client, ModelRegistry.parse("https://h.example/m.gguf"), choice)
 
 
-@pytest.mark.parametrize("text", ["https://huggingface.co/datasets/ns/name", "https://hf.co/spaces/ns/name/"])
-def test_pages_of_data_sets_are_no_files(client, text):
-    """The Hub's page of a data set or space is refused in words, whatever it is to be called; nobody is asked."""
-    with pytest.raises(PathError, match="models are what is pulled here"):
-        PlainHttp().list_files(client, ModelRegistry.parse(text), Choice(name="m.gguf"))
-
-
 def test_a_file_of_a_data_set_is_a_file(client):
     """What has the address of a file is one; and other servers may call a folder what they like."""
     for text in (
