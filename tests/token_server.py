@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
+from tests.certificates import Certificates
+
 SERVICE, ISSUER = "tests-registry", "tests-issuer"
 LEEWAY_S = 60
 """For so long docker-registry takes a token that has expired."""
@@ -25,10 +27,21 @@ LEEWAY_S = 60
 class TokenServer:
     """Use it in a `with` block. It gives tokens to anybody unless `user` ("name:password") or `refresh` is set."""
 
-    def __init__(self, folder: Path, *, life_s: float = 300, user: str = "", refresh: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tls: Certificates | None,
+        host: str = "127.0.0.1",
+        life_s: float = 300,
+        user: str = "",
+        refresh: str = "",
+    ) -> None:
         self.life_s, self.user, self.refresh = life_s, user, refresh
         self.requests: list[tuple[str, str]] = []
         """Method, and scope that was asked for; refused ones too."""
+        self.credentials: list[str] = []
+        """The Authorization headers that arrived."""
         self._key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = folder / "token.crt"
         self.certificate.write_bytes(self._self_signed())
@@ -45,7 +58,10 @@ class TokenServer:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((host, 0), Handler)
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self._server.socket = tls.server.context().wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
 
     def __enter__(self) -> Self:
@@ -60,7 +76,7 @@ class TokenServer:
     @property
     def auth(self) -> dict[str, Any]:
         """The section of docker-registry's configuration."""
-        realm = f"http://127.0.0.1:{self._server.server_port}/token"
+        realm = f"{self._scheme}://{self._server.server_address[0]}:{self._server.server_port}/token"
         return {
             "token": {
                 "realm": realm,
@@ -73,6 +89,7 @@ class TokenServer:
     def answer(self, handler: BaseHTTPRequestHandler, asked: dict[str, list[str]]) -> None:
         scope = asked.get("scope", [""])[0]
         self.requests.append((handler.command, scope))
+        self.credentials += handler.headers.get_all("Authorization", [])
         if handler.command == "POST":
             allowed = bool(self.refresh) and asked["refresh_token"] == [self.refresh]
             status = 200 if allowed else 401 if self.refresh else 405

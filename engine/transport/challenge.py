@@ -82,9 +82,10 @@ def bearer_challenge(header: str) -> Challenge | None:
 def check_realm(registry_url: str, realm: str) -> str:
     """The realm itself, if a token for this registry may be asked of it. Raises WireError.
 
-    It must be on the registry's own host, or with https on its site: what both names end with and somebody has
-    registered (auth.docker.io for registry-1.docker.io). A site is the last two labels of a name, three after
-    endings such as co.uk. Plain http only on the host of a registry that speaks it too.
+    It must be at the registry's own origin, or with https on its host or site: what both names end with and somebody
+    has registered (auth.docker.io for registry-1.docker.io). A site is the last two labels of a name, three after
+    endings such as co.uk. Plain http only where it is the registry's own origin, that has what is sent there anyway:
+    another port of the same host may be another user's.
     """
     shown = redact(registry_url)
     try:
@@ -93,12 +94,13 @@ def check_realm(registry_url: str, realm: str) -> str:
         raise _refused(f"{shown} names a realm for tokens that is refused: {exc}", shown) from exc
     asked, named = urlsplit(registry_url), urlsplit(realm)
     here, there = (asked.hostname or "").lower(), (named.hostname or "").lower()
-    is_secure = named.scheme.lower() == "https"
-    is_local = here == there and (is_secure or asked.scheme.lower() == "http")
-    if not is_local and not (is_secure and _site(here) == _site(there) is not None):
+    is_own = (asked.scheme.lower(), here, asked.port or 80) == (named.scheme.lower(), there, named.port or 80)
+    is_near = here == there or _site(here) == _site(there) is not None
+    if not (is_own if named.scheme.lower() == "http" else is_near):
         raise _refused(
-            f"{shown} wants a token to be fetched from {redact(realm)}, which is another site or plain http. "
-            "Refused: credentials could go astray. If you trust it, fetch a token yourself and pass it with --token.",
+            f"{shown} wants a token to be fetched from {redact(realm)}, which is another site, or plain http at an "
+            "address that is not the registry's own. Refused: credentials could go astray. If you trust it, fetch a "
+            "token yourself and pass it with --token.",
             shown,
         )
     return realm

@@ -276,10 +276,10 @@ def test_basic_and_tls(jarvis: Jarvis, tls: Certificates, tmp_path: Path) -> Non
         jarvis("pull", *target, "--header", f"Authorization: {header}", "--force").check(0)
 
 
-def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tmp_path: Path) -> None:
+def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tls: Certificates, tmp_path: Path) -> None:
     """Without any credential a token is fetched for the repository, and anew once it has expired in mid-pull, in worker
     processes too; it is found nowhere on the disk or in the log."""
-    with TokenServer(tmp_path) as tokens:
+    with TokenServer(tmp_path, tls=tls) as tokens:
         filler = tokens.token("repository:u/m:pull,push")
         with docker_registry(
             tmp_path / "registry", auth=tokens.auth, authorization=f"Bearer {filler}"
@@ -289,7 +289,7 @@ def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tmp_path: Path
             log = tmp_path / "log"
             result = jarvis(
                 "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "4MB/s",
-                "-c", 2, "-p", 2, "--segment-size", "1MiB", "--verbose", "--log-file", log,
+                "-c", 2, "-p", 2, "--segment-size", "1MiB", "--verbose", "--log-file", log, "--cacert", tls.cacert,
             ).check(0)  # fmt: skip
         assert (tmp_path / "out/m-v1.gguf").read_bytes() == GGUF
         assert len(tokens.requests) >= 3
@@ -309,28 +309,47 @@ def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tmp_path: Path
     ],
 )
 def test_credentials_are_changed_for_a_token(
-    jarvis: Jarvis, tmp_path: Path, options: dict[str, str], token: str, methods: list[str]
+    jarvis: Jarvis,
+    tls: Certificates,
+    tmp_path: Path,
+    options: dict[str, str],
+    token: str,
+    methods: list[str],
 ) -> None:
     """User and password, a refresh token, and a token that is a password for any user."""
-    with TokenServer(tmp_path, **options) as tokens:
+    with TokenServer(tmp_path, tls=tls, **options) as tokens:
         filler = f"Bearer {tokens.token('repository:u/m:pull,push')}"
         with docker_registry(tmp_path / "registry", auth=tokens.auth, authorization=filler) as registry:
             registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 50)])
-            target = ("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out")
+            target = ("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--cacert", tls.cacert)
             jarvis(*target, "--token", token).check(0)
             assert [method for method, _ in tokens.requests] == methods
             jarvis(*target, "--token", "no:body", "--force").check(4)
             jarvis(*target, "--force").check(4)
 
 
-def test_realm_elsewhere(jarvis: Jarvis, tmp_path: Path) -> None:
-    """A registry that names somebody else's address for tokens: refused, and that address is never asked."""
-    with TokenServer(tmp_path) as tokens:
+@pytest.mark.parametrize("where", ["127.0.0.2", "127.0.0.1"], ids=["another host", "another port"])
+def test_realm_elsewhere(jarvis: Jarvis, tmp_path: Path, where: str) -> None:
+    """A registry that names somebody else's address for tokens, or plain http at another port of its own: refused, and
+    whoever listens there is never asked and gets no credential."""
+    with TokenServer(tmp_path, tls=None, host=where, user="alice:s3cret") as tokens:
         filler = f"Bearer {tokens.token('repository:u/m:pull,push')}"
-        auth = tokens.auth
-        auth["token"]["realm"] = auth["token"]["realm"].replace("127.0.0.1", "127.0.0.2")
-        with docker_registry(tmp_path / "registry", auth=auth, authorization=filler) as registry:
+        with docker_registry(tmp_path / "registry", auth=tokens.auth, authorization=filler) as registry:
             registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 50)])
-            result = jarvis("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out").check(5)
-            assert "127.0.0.2" in result.stderr and "another site" in result.stderr
-        assert tokens.requests == []
+            target = ("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out")
+            for options in ((), ("--token", "alice:s3cret")):
+                result = jarvis(*target, *options).check(5)
+                assert where in result.stderr and "another site, or plain http" in result.stderr
+                assert "s3cret" not in result.stderr
+        assert (tokens.requests, tokens.credentials) == ([], [])
+
+
+def test_realm_nearby(jarvis: Jarvis, tls: Certificates, tmp_path: Path) -> None:
+    """The same registry, whose realm at another port shows a certificate: it gets the credential, once."""
+    with TokenServer(tmp_path, tls=tls, user="alice:s3cret") as tokens:
+        filler = f"Bearer {tokens.token('repository:u/m:pull,push')}"
+        with docker_registry(tmp_path / "registry", auth=tokens.auth, authorization=filler) as registry:
+            registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 50)])
+            target = ("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--cacert", tls.cacert)
+            jarvis(*target, "--token", "alice:s3cret").check(0)
+        assert tokens.credentials == [basic("alice", "s3cret")]
