@@ -15,6 +15,8 @@ SETUP = 47
 PROGRESS, REGISTRIES, OWN_MODELS, MANIFEST, TOKEN = 71, 87, 105, 123, 160
 MANAGER, ALIASES, VARIANTS, ERRORS, MIGRATION = 175, 221, 240, 251, 287
 DEBUG, FORCE, FORBIDDEN, BATCH, OWN_SERVER = 342, 354, 366, 379, 397
+INTEGRITY, MISSING = "Integritätsprüfung fehlgeschlagen!", "Modell nicht gefunden!"
+"""What the example of errors prints."""
 
 
 def examples() -> dict[int, str]:

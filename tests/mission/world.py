@@ -1,5 +1,6 @@
 """Where the document's programs run: a folder, a Hub, a server of one's own, and a proxy that leads to them."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -21,7 +22,20 @@ VARIANTS = ("Q4_K_M", "Q4_K_S", "Q5_K_M", "Q6_K", "Q8_0")
 MISTRAL = "second-state/Mistral-Nemo-Instruct-2407-GGUF"
 QWEN = "bartowski/Qwen2.5-7B-Instruct-GGUF"
 DEEPSEEK = "bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF"
+Q4 = "Mistral-Nemo-Instruct-2407-Q4_K_M.gguf"
+PRIVATE = "me/private-GGUF"
+SET, IN_ENVIRONMENT = "hf_SetByTheProgram", "hf_FromTheEnvironment"
+"""Tokens, by where they come from."""
 _TIMEOUT_S = 100.0
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def setup(mistral: dict[str, bytes]) -> dict[str, str]:
+    """What the first example leaves open: the digest of its file."""
+    return {'"abc123..."  # Optional': f'"{sha256(mistral[Q4])}"'}
 
 
 @dataclass(frozen=True)

@@ -12,24 +12,11 @@ import pytest
 
 from tests.certificates import Certificates
 from tests.origin import Bytes, Changed, Origin, Pattern
+from tests.unit.origin.made import get, raw
 
 Make = Callable[..., Origin]
 SIZE = 3_000_000
 MODEL = Pattern(SIZE, seed=7)
-
-
-def raw(origin: Origin, request: str, *, timeout_s: float = 10) -> bytes:
-    """All that the origin sends to one request, until it closes the connection."""
-    with socket.create_connection((origin.host, origin.port), timeout_s) as sock:
-        sock.sendall(request.encode("latin-1"))
-        received = b""
-        while data := sock.recv(65536):
-            received += data
-        return received
-
-
-def get(path: str, *lines: str) -> str:
-    return "\r\n".join([f"GET /{path} HTTP/1.1", "Host: x", *lines, "", ""])
 
 
 # A good server
