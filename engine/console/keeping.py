@@ -10,8 +10,9 @@ from engine.console.pulling import run_pull
 from engine.console.sizes import format_size
 from engine.console.streams import printable, stderr, stdout
 from engine.errors import EngineError
+from engine.library.collection import collect
 from engine.library.lookup import find_model, manifests
-from engine.library.removal import Removed, collect, remove_model
+from engine.library.removal import Removed, remove_model
 from engine.library.updates import Standing, find_again, look_for_updates
 from engine.model_manifest import ModelManifest
 from engine.settings import Settings
@@ -33,7 +34,8 @@ def run_rm(models: Sequence[str]) -> int:
 
 def run_gc(*, dry_run: bool, as_json: bool) -> int:
     """Sweep the store; the exit code."""
-    removed = collect(dry_run=dry_run)
+    sweep = collect(dry_run=dry_run)
+    removed = sweep.removed
     for one in removed:
         if as_json:
             fields = {"path": str(one.path), "why": one.why, "freed_bytes": one.freed_bytes}
@@ -42,6 +44,8 @@ def run_gc(*, dry_run: bool, as_json: bool) -> int:
             stdout().say(printable(f"{one.path}: {one.why} ({format_size(one.freed_bytes)})"))
     verb = "would be removed" if dry_run else "removed"
     stderr().say(f"{len(removed)} {verb}, {_freed(removed)}")
+    if not sweep.was_alone:
+        stderr().say("A pull is at work, so models' files were let be. Sweep again when it is done.")
     return 0
 
 

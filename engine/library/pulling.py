@@ -5,16 +5,20 @@ the transfer begins, which then accepts it by its receipt like any file that was
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from engine.errors import StoreError
 from engine.library.finding import Found
 from engine.library.holdings import Holdings
 from engine.library.records import record
+from engine.library.removal import remove_replaced
 from engine.model_downloader import Outcome, pull
+from engine.model_manifest import ModelManifest
 from engine.settings import Settings, home
+from engine.store.at_work import at_work
 from engine.store.blobs import Blobs
 from engine.telemetry import Log
-from engine.transfer.events import Event, FileDone, Observer
+from engine.transfer.events import Event, FileDone, Notice, Observer
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
 
@@ -25,13 +29,34 @@ def pull_models(
     found: Sequence[Found], settings: Settings, credentials: Credentials, observer: Observer
 ) -> list[tuple[Job, Outcome]]:
     """Fetch what was found under one scheduler, and remember the models that went into the store. Returns every job
-    with its outcome, in order; a failed one does not stop the others. KeyboardInterrupt as `pull` raises it."""
-    done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
-    outcomes = {job.target: outcome for job, outcome in done}
-    for one in found:
-        if one.files and all(job.is_stored for job in one.files):
-            record(one, outcomes)
+    with its outcome, in order; a failed one does not stop the others. What a new version of a model came in place of
+    is taken away. KeyboardInterrupt as `pull` raises it."""
+    stored = [one for one in found if one.files and all(job.is_stored for job in one.files)]
+    with at_work(home()) if stored else nullcontext():
+        done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
+        outcomes = {job.target: outcome for job, outcome in done}
+        replaced = [old for one in stored if (old := record(one, outcomes)) is not None]
+    _clear(replaced, observer)
     return done
+
+
+def _clear(replaced: Sequence[ModelManifest], observer: Observer) -> None:
+    """Take away what only the versions before had, and say so; what cannot be now is left to `jarvis gc`."""
+    try:
+        removed = remove_replaced(replaced)
+    except StoreError as exc:
+        _log.warning("version.left", error=str(exc))
+        return
+    if removed:
+        what = replaced[0].model_key if len(replaced) == 1 else f"{len(replaced)} models"
+        freed = sum(one.freed_bytes for one in removed)
+        observer(
+            Notice(
+                file=what,
+                path="",
+                message=f"What only the version before had is removed: {freed:,} bytes freed.",
+            )
+        )
 
 
 def pull_jobs(

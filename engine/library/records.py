@@ -20,21 +20,27 @@ from engine.transfer.job import Job
 _log = Log(__name__)
 
 
-def record(found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestManager | None = None) -> None:
+def record(
+    found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestManager | None = None
+) -> ModelManifest | None:
     """Write the manifest of a model that is complete; one that is not keeps the manifest it had. Nothing is written
-    where nothing has changed. manager: the store's unless told. Raises StoreError."""
+    where nothing has changed. manager: the store's unless told. Returns the manifest of the version before where
+    this is another one of the same choice, which has come in place of it. Raises StoreError."""
     pairs = [(job, outcomes.get(job.target)) for job in found.files]
     done = [(job, outcome) for job, outcome in pairs if isinstance(outcome, FileDone)]
     if len(done) < len(found.files):
-        return
+        return None
     manager = manager or ManifestManager(layout.manifests(home()))
     key = key_of(found.target)
     known = manager.get_manifest(key)
     fresh = _manifest(found, done, known)
-    if known is None or _content(known) != _content(fresh):
+    has_changed = known is None or _content(known) != _content(fresh)
+    if has_changed:
         describe(fresh, done[0][0].target)
         manager.update_manifest(key, fresh)
     _keep_original(found, fresh)
+    is_successor = has_changed and known is not None and known.choice == fresh.choice
+    return known if is_successor else None
 
 
 def _keep_original(found: Found, manifest: ModelManifest) -> None:

@@ -1,30 +1,25 @@
-"""Taking models away: their names first, then what nothing else needs any more.
+"""Taking models, and what their earlier versions left, away: their names first, then what nothing else needs.
 
-What is needed is what a manifest names. A blob that no manifest names is swept once it is old enough that no pull can
-still be about to name it; a view that is open or linked elsewhere keeps its bytes, whatever is removed here.
+What is needed is what a manifest names. A view that is open or linked elsewhere keeps its bytes, whatever is removed
+here, so a blob may go at any time; a view only while no pull is at work (store/at_work.py) or by the user's own word.
 """
 
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from engine.errors import PathError, StoreError
+from engine.errors import PathError
+from engine.library.leftovers import left_of_versions, named_digests, named_places, places_of, still_there
 from engine.library.lookup import manifests
-from engine.library.views import original_of, views_of
+from engine.library.views import original_of
 from engine.model_manifest import ModelManifest
 from engine.settings import home
 from engine.store import layout
+from engine.store.at_work import alone
 from engine.store.blobs import Blobs
 from engine.store.disk import disk_errors
-from engine.store.part import Part
 from engine.store.receipts import Receipts
-
-GRACE_S = 3600.0
-"""A pull names its blobs in a manifest when its last file is done; so long it may take from the first one."""
-STALE_S = 14 * 86400.0
-"""Partial downloads that nobody has gone on with."""
 
 
 class Removed(msgspec.Struct, frozen=True):
@@ -36,85 +31,55 @@ class Removed(msgspec.Struct, frozen=True):
 
 
 def remove_model(manifest: ModelManifest) -> list[Removed]:
-    """Take a model's manifest, its files and the blobs that no other model needs away. Raises StoreError."""
-    manager, blobs, receipts = manifests(), Blobs(home()), Receipts(layout.receipts(home()))
-    manager.delete_manifest(manifest.model_key)
-    others, broken = manager.scan()
-    shared_views = {path for other in others for path in _views(other)}
-    shared = _digests(others)
-    removed = []
-    for view in _views(manifest):
-        if view not in shared_views:
-            removed += _unlink(view, "a file of the model")
-            receipts.forget(view)
-            _remove_empty(view.parent, layout.models(home()))
+    """Take a model's files, also what earlier versions left, its manifest, and the blobs that no other model needs
+    away. The manifest stays until the files are gone, so that what was interrupted can be done again. Raises
+    StoreError."""
+    manager = manifests()
+    models, broken = manager.scan()
+    others = [model for model in models if model.model_key != manifest.model_key]
+    kept = named_places(others)
+    mine = [*places_of(manifest), *left_of_versions([manifest], kept)]
+    removed = [one for view in mine if view not in kept for one in take_view(view, "a file of the model")]
     if (original := _original(manifest)) is not None:
         removed += _unlink(original, "the registry's manifest of it")
         _remove_empty(original.parent, layout.registry(home()))
-    for sha256 in sorted(_digests([manifest]) - shared) if not broken else ():  # who knows what those need
-        freed = blobs.remove(sha256)
-        removed.append(Removed(blobs.path_of(sha256), "no other model needs it", freed))
+    manager.delete_manifest(manifest.model_key)
+    if not broken:  # else nobody knows what those need
+        removed += _take_blobs({*named_digests([manifest]), *_earlier([manifest])} - named_digests(others))
     return removed
 
 
-def collect(*, dry_run: bool = False, grace_s: float = GRACE_S) -> list[Removed]:
-    """Sweep the store: blobs that no manifest names, partial downloads that nobody has gone on with. Safe beside a
-    pull: what is younger than grace_s is let be, and what is locked, too. Raises StoreError, also where a manifest
-    cannot be read: nobody knows what it needs."""
-    blobs, now = Blobs(home()), time.time()
-    models, broken = manifests().scan()
-    if broken:
-        raise StoreError(
-            f"Nothing was swept: {str(broken[0].path)!r} cannot be read as a manifest ({broken[0].why}), so nobody "
-            "knows which contents it needs. Remove it, or pull its model again."
-        )
-    marked = _digests(models)
-    swept = []
-    for path in sorted(blobs.all()):
-        sha256 = path.name.removeprefix("sha256-")
-        with disk_errors("look at", path):
-            stat = path.lstat()
-        is_young = now - max(stat.st_mtime, stat.st_ctime) < grace_s
-        if sha256 in marked or is_young or stat.st_nlink > 1:  # it has a view: a pull is still at the rest
-            continue
-        freed = stat.st_blocks * 512
-        if not dry_run:
-            freed = blobs.remove(sha256)
-        swept.append(Removed(path, "no model needs it", freed))
-    return swept + _collect_partials(now, dry_run=dry_run)
+def remove_replaced(replaced: Sequence[ModelManifest]) -> list[Removed]:
+    """Take away what these manifests named and their successors do not: files as they were put there, and the blobs
+    of contents that no model has any more. Nothing while a pull is at work, or where a manifest cannot be read: then
+    it is left to `jarvis gc`. Raises StoreError."""
+    with alone(home()) as is_alone:
+        models, broken = manifests().scan() if is_alone and replaced else ([], [])
+        if not models or broken:
+            return []
+        kept = named_places(models)
+        gone = {view for old in replaced for view in still_there(old, old.layers)} - kept
+        removed = [one for view in sorted(gone) for one in take_view(view, "a file of the version before")]
+        return removed + _take_blobs(named_digests(replaced) - named_digests(models))
 
 
-def _collect_partials(now: float, *, dry_run: bool) -> list[Removed]:
-    swept = []
-    for folder in sorted(_folders(layout.partials(home()))):
-        files = [path for path in folder.iterdir() if not path.is_symlink() and path.is_file()]
-        newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
-        if now - newest < STALE_S:
-            continue
-        nbytes = sum(path.stat().st_blocks * 512 for path in files)
-        part = Part.try_open(folder)
-        if part is None:
-            continue  # somebody is at it
-        if dry_run:
-            part.close()
-        else:
-            part.remove()
-        swept.append(Removed(folder, "an unfinished file that nobody has gone on with", nbytes))
-    return swept
+def take_view(view: Path, why: str) -> list[Removed]:
+    """Remove a file of a model, its receipt, and the folders that it leaves empty; nothing where it is gone already.
+    Raises StoreError."""
+    removed = _unlink(view, why)
+    Receipts(layout.receipts(home())).forget(view)
+    _remove_empty(view.parent, layout.models(home()))
+    return removed
 
 
-def _folders(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except FileNotFoundError:
-        return []
+def _take_blobs(digests: Iterable[str]) -> list[Removed]:
+    blobs = Blobs(home())
+    there = [sha256 for sha256 in sorted(digests) if blobs.path_of(sha256).exists()]
+    return [Removed(blobs.path_of(s), "no other model needs it", blobs.remove(s)) for s in there]
 
 
-def _views(manifest: ModelManifest) -> list[Path]:
-    try:
-        return views_of(manifest)
-    except PathError:
-        return []  # a manifest that was written by hand may name what is no place in the store
+def _earlier(models: Iterable[ModelManifest]) -> set[str]:
+    return {layer.sha256 for model in models for layer in model.earlier}
 
 
 def _original(manifest: ModelManifest) -> Path | None:
@@ -122,10 +87,6 @@ def _original(manifest: ModelManifest) -> Path | None:
         return original_of(manifest)
     except PathError:
         return None
-
-
-def _digests(models: Iterable[ModelManifest]) -> set[str]:
-    return {layer.sha256 for model in models for layer in model.layers}
 
 
 def _unlink(path: Path, why: str) -> list[Removed]:

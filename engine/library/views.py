@@ -2,18 +2,28 @@
 
 from pathlib import Path
 
-from engine.model_manifest import ModelManifest
+from engine.model_manifest import Layer, ModelManifest
 from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout
 
 
 def views_of(manifest: ModelManifest) -> list[Path]:
-    """Where the files of a model lie, whether they are there or not."""
-    folder = layout.inside(
+    """Where the files of a model lie, whether they are there or not. Raises PathError."""
+    folder = folder_of(manifest)
+    return [layout.inside(folder, RemoteName.parse(layer.filename)) for layer in manifest.layers]
+
+
+def place_of(manifest: ModelManifest, layer: Layer) -> Path:
+    """Where one file of a model lies, or lay. Raises PathError."""
+    return layout.inside(folder_of(manifest), RemoteName.parse(layer.filename))
+
+
+def folder_of(manifest: ModelManifest) -> Path:
+    """The model's folder below llm/. Raises PathError."""
+    return layout.inside(
         layout.models(home()), RemoteName.parse(f"{manifest.namespace}/{manifest.repository}")
     )
-    return [layout.inside(folder, RemoteName.parse(layer.filename)) for layer in manifest.layers]
 
 
 def original_of(manifest: ModelManifest) -> Path:

@@ -72,7 +72,7 @@ def test_rm_of_what_is_not_there(command: Command, hub: dict[str, str]) -> None:
 
 def test_gc_sweeps_what_no_manifest_names(command: Command, hub: dict[str, str], home: Path) -> None:
     """Not what has a view, nor what is young: a pull may be about to name it."""
-    from engine.library.removal import collect
+    from engine.library.collection import collect
 
     for path in ("llm/ns/two/own.bin", "llm/ns/two/shared.gguf", "llm/ns/one/shared.gguf"):
         (home / path).unlink()
@@ -80,9 +80,9 @@ def test_gc_sweeps_what_no_manifest_names(command: Command, hub: dict[str, str],
     manifest_of_two.unlink()
     command.run("gc").check()
     assert blobs(home) == {digest(SHARED), digest(OWN)}
-    assert [one.path.name for one in collect(grace_s=0, dry_run=True)] == [f"sha256-{digest(OWN)}"]
+    assert [one.path.name for one in collect(grace_s=0, dry_run=True).removed] == [f"sha256-{digest(OWN)}"]
     assert blobs(home) == {digest(SHARED), digest(OWN)}
-    (swept,) = collect(grace_s=0)
+    (swept,) = collect(grace_s=0).removed
     assert swept.freed_bytes >= len(OWN)
     assert blobs(home) == {digest(SHARED)}
 
