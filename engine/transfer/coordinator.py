@@ -34,6 +34,7 @@ from engine.transfer.messages import (
     LeaseEnded,
     Open,
     Opened,
+    Paused,
     PieceWritten,
     Revoke,
     SegmentWritten,
@@ -219,6 +220,9 @@ class Coordinator:
                 self._active[message.file].piece_written(message)
             case Opened():
                 self._opened(host, message)
+            case Paused(origin, seconds):
+                _log.info("origin.pauses", origin=origin, seconds=seconds)
+                self._shared.pauses.note(origin, seconds)
             case LeaseEnded():
                 self._lease_ended(message)
             case LaneFree(lane):

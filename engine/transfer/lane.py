@@ -24,7 +24,16 @@ from engine.spans import Grid, Span
 from engine.telemetry import redact
 from engine.transfer.answers import facts_of, refuse_misfit, request_headers
 from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
-from engine.transfer.messages import LaneFree, Lease, LeaseEnded, PieceWritten, Proceed, SegmentWritten, Up
+from engine.transfer.messages import (
+    LaneFree,
+    Lease,
+    LeaseEnded,
+    Paused,
+    PieceWritten,
+    Proceed,
+    SegmentWritten,
+    Up,
+)
 from engine.transport.auth import Credentials
 from engine.transport.metered import wake
 from engine.transport.retry import Failure, WireError
@@ -184,6 +193,8 @@ class Lane:
         started = time.monotonic()
         answer = self._wire.open("GET", lease.url, request_headers(lease))
         self._wait_s = time.monotonic() - started
+        for origin, seconds in answer.pauses():
+            self._emit(Paused(origin, seconds))
         try:
             self._take_answer(lease, answer)
         except BaseException:

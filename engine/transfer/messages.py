@@ -1,7 +1,7 @@
 """What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, never file bytes.
 
 Down: Hello, Open, Lease, Proceed, Revoke, Close.
-Up: Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
+Up: Paused, Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
 Every lease ends with exactly one LeaseEnded, whoever ends it; whatever it wrote was reported before. After it
 nothing is written under that lease.
 """
@@ -104,6 +104,14 @@ class Opened(Message, frozen=True, array_like=True, tag="opened"):
     commit: str | None = None
 
 
+class Paused(Message, frozen=True, array_like=True, tag="paused"):
+    """An origin has answered for the last time in this window of its rate limit."""
+
+    origin: str
+    seconds: float
+    """Until the next window."""
+
+
 class SegmentWritten(Message, frozen=True, array_like=True, tag="segment"):
     """A whole segment went to disk through one lane; check is the xxh3_64 of what was received."""
 
@@ -151,4 +159,4 @@ class Closed(Message, frozen=True, array_like=True, tag="closed"):
 
 
 Down = Hello | Open | Lease | Proceed | Revoke | Close
-Up = Opened | SegmentWritten | PieceWritten | LeaseEnded | LaneFree | Closed
+Up = Paused | Opened | SegmentWritten | PieceWritten | LeaseEnded | LaneFree | Closed

@@ -21,7 +21,7 @@ from engine.transport.retry import Failure, WireError
 from engine.transport.verdicts import error_of, wait_s
 
 if TYPE_CHECKING:
-    from engine.transport.wire import Wire
+    from engine.transport.wire import Answer, Wire
 
 _log = Log(__name__)
 _T = TypeVar("_T")
@@ -80,7 +80,9 @@ class Client:
         for attempt in range(self._settings.retries + 1):
             if failure is not None:
                 time.sleep(wait_s(failure, attempt, self._settings.retry_delay_s))
-            time.sleep(self._pauses.left_s(url))
+            if pause := self._pauses.left_s(url):
+                _log.info("request.paused", url=redact(url), seconds=round(pause, 1))
+                time.sleep(pause)
             try:
                 return ask()
             except WireError as exc:
@@ -100,13 +102,17 @@ class Client:
         assert failure is not None  # noqa: S101 - the loop ran at least once
         raise error_of(failure)
 
+    def _open(self, url: str, headers: Mapping[str, str]) -> "Answer":
+        answer = self._wire.open("GET", url, headers, read_timeout_s=3 * self._settings.stall_timeout_s)
+        for origin, seconds in answer.pauses():
+            self._pauses.note(origin, seconds)
+        return answer
+
     def _get(self, url: str, limit_bytes: int, accept: str) -> JsonAnswer:
         from engine.transport.bodies import read_bounded, status_failure
 
         _log.debug("request.started", url=redact(url))
-        answer = self._wire.open(
-            "GET", url, {"Accept": accept}, read_timeout_s=3 * self._settings.stall_timeout_s
-        )
+        answer = self._open(url, {"Accept": accept})
         if answer.status != 200:
             raise WireError(status_failure(answer))
         body = read_bounded(answer, limit_bytes)
@@ -116,8 +122,7 @@ class Client:
     def _get_span(self, url: str, span: Span) -> bytes:
         from engine.transport.bodies import read_start, status_failure
 
-        headers = {"Range": format_range(span)}
-        answer = self._wire.open("GET", url, headers, read_timeout_s=3 * self._settings.stall_timeout_s)
+        answer = self._open(url, {"Range": format_range(span)})
         if answer.status == 200:
             return read_start(answer, span.stop)[span.start :]
         if answer.status == 416:

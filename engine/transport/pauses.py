@@ -1,9 +1,9 @@
 """Origins that have asked to be left alone for a while, remembered for all processes of this user.
 
 A rate limit is of a person, not of a process (the Hub counts requests by address or account in windows of five
-minutes), so what one pull is told holds for its other files and for every other pull. One empty file an origin: its
-modification time is the moment from which it may be asked again. Where nothing can be written, each pull
-knows what it was told itself.
+minutes), so what one pull is told, by a refusal or by the last answer of a window, holds for its other files and for
+every other pull. One empty file an origin: its modification time is the moment from which it may be asked again. Where
+nothing can be written, each pull knows what it was told itself.
 """
 
 import os

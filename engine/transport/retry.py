@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from engine.transport.rate_limit import exhausted_s
+
 Kind = Literal[
     "connect",    # refused, unreachable, timed out, no address
     "tls",        # certificate or handshake
@@ -91,13 +93,13 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
     """Seconds that a server asks us to wait; None when it says nothing sound.
 
     Retry-After as seconds or date (RFC 9110 §10.2.3), else the reset time of an exhausted RateLimit
-    (draft-ietf-httpapi-ratelimit-headers)."""
+    (rate_limit.py)."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
     if text and (wait := _seconds_until(text, now)) is not None:
         return wait
-    return _rate_limit_reset(headers.get("ratelimit", ""))
+    return exhausted_s(headers)
 
 
 def _seconds_until(date: str, now: datetime | None) -> float | None:
@@ -109,11 +111,3 @@ def _seconds_until(date: str, now: datetime | None) -> float | None:
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
-
-
-def _rate_limit_reset(text: str) -> float | None:
-    """`"resolvers";r=0;t=172`: remaining 0, reset in 172 s."""
-    fields = dict(part.strip().partition("=")[::2] for part in text[:500].split(";"))
-    reset = fields.get("t", "")
-    exhausted = fields.get("r", "").strip() == "0"
-    return float(reset[:12]) + 1 if exhausted and reset.isascii() and reset.isdigit() else None

@@ -25,6 +25,7 @@ from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.challenge import TokenRequest, bearer_challenge, repository_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
+from engine.transport.rate_limit import exhausted_s
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
 from engine.transport.retry import Failure, WireError
 from engine.transport.tls import tls_context
@@ -55,6 +56,14 @@ class Answer(msgspec.Struct, frozen=True):
     @property
     def headers(self) -> Mapping[str, str]:
         return self.response.headers
+
+    def pauses(self) -> list[tuple[str, float]]:
+        """Origins on the way here that will answer nothing more in this window, and seconds until the next one. Of a
+        refusal nothing is said: what it asks for is its Failure's."""
+        said = [(hop.url, hop.headers) for hop in self.hops]
+        if self.status < 400:
+            said.append((self.url, self.headers))
+        return [(origin_of(url), wait) for url, headers in said if (wait := exhausted_s(headers)) is not None]
 
     def close(self) -> None:
         """Drop the connection with whatever it still carries."""

@@ -5,8 +5,10 @@ import time
 
 import pytest
 
+from tests.command import Command
+from tests.hub import Hub
 from tests.integration.trial import LANES, MIB, SEGMENT, Trial
-from tests.origin import Record
+from tests.origin import Pattern, Record
 
 SIZE = 4 * MIB
 
@@ -127,3 +129,57 @@ def test_our_own_limit_holds_over_all_lanes(trial: Trial, processes: int) -> Non
     assert result.seconds < 3 * SIZE / (2 * MIB)
     assert result.events_named("retry") == []
     trial.assert_exact()
+
+
+# Answers that say that they were the last ones
+
+LAST = {"name": "RateLimit", "value": '"resolvers";r=0;t=1'}
+"""The window ends within two seconds: t counts whole ones."""
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_an_exhausted_limit_is_waited_for(trial: Trial, processes: int) -> None:
+    """A success that says that nothing remains: no lane asks before the next window but those that had been told to
+    already, and nobody is refused."""
+    trial.origin.fault("header", nth=3, times=1, **LAST)
+    trial.pull("-c", 4, "-p", processes)
+    assert trial.origin.fired("header") == 1
+    last = trial.origin.requests[2]
+    assert last.ended is not None
+    assert sum(last.ended < r.started < last.started + 2.0 for r in trial.origin.requests) <= 3
+    assert trial.origin.requests[-1].started >= last.started + 2.0
+    assert {r.status for r in trial.origin.requests} == {206}
+    trial.assert_exact()
+
+
+def test_an_exhausted_limit_holds_for_the_next_pull(trial: Trial) -> None:
+    """Another process, which was told nothing itself."""
+    trial.origin.fault("header", **{**LAST, "value": "limit=9, remaining=0, reset=2"})
+    trial.pull("-c", 1, "--segment-size", "4MiB")
+    (first,) = trial.origin.requests
+    trial.forget()
+    trial.origin.behave()
+    trial.pull()
+    assert 3.0 <= trial.origin.requests[1].started - first.started < 6
+
+
+def test_a_window_longer_than_a_wait_is_not_waited_for(trial: Trial) -> None:
+    """The server may yet answer; if it refuses, the refusal says why."""
+    trial.origin.fault("header", **{**LAST, "value": '"resolvers";r=0;t=172'})
+    assert trial.pull().seconds < 10
+    trial.assert_exact()
+
+
+def test_an_exhausted_hub_does_not_hold_up_its_content(
+    command: Command, origin_factory, tmp_path, monkeypatch
+) -> None:
+    """Listings and redirects of the site wait for its window; ranges from where it led to do not."""
+    hub = Hub(origin_factory(), origin_factory())
+    hub.add("ns/m", {"m-Q4_K_M.gguf": Pattern(4 * MIB).read()})
+    monkeypatch.setenv("HF_ENDPOINT", hub.site.base)
+    hub.site.fault("header", nth=(1, 3), **LAST)
+    command.run("pull", "hf.co/ns/m", "-d", tmp_path / "out", "-c", 2, "--segment-size", SEGMENT).check(0)
+    commit, tree, located = hub.site.requests
+    assert tree.started - commit.started >= 2.0
+    assert max(r.started for r in hub.content.requests) - located.started < 2.0
+    assert (tmp_path / "out/m-Q4_K_M.gguf").read_bytes() == Pattern(4 * MIB).read()
