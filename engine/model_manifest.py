@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,6 +76,14 @@ class EarlierLayer(Layer, frozen=True):
     replaced_at: _Time | None = None
 
 
+class Selection(msgspec.Struct, frozen=True):
+    """What one choice among a repository's files brought."""
+
+    choice: dict[str, str | list[str]]
+    files: list[str]
+    """Names of layers, the main file first."""
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -101,6 +109,8 @@ class ModelManifest(msgspec.Struct, kw_only=True):
     quantization: str | None = None
     choice: dict[str, str | list[str]] = {}
     """What was chosen among the registry's files, beyond what the key says: quant, file, revision, include, exclude."""
+    selections: list[Selection] = []
+    """Where several choices of one revision brought the layers: what each brought, `choice` first. Else empty."""
     version: _Count = 1
     """Counts the contents that this key has had; a new one begins when a file is another one, or gone."""
     created_at: _Time = msgspec.field(default_factory=_now)
@@ -121,6 +131,11 @@ class ModelManifest(msgspec.Struct, kw_only=True):
     def size_bytes(self) -> int:
         """Of all layers together."""
         return sum(layer.size_bytes for layer in self.layers)
+
+    @property
+    def selected(self) -> list[Selection]:
+        """What was chosen, one or several times, and what that brought."""
+        return self.selections or [Selection(self.choice, [layer.filename for layer in self.layers])]
 
     def add_layer(
         self, filename: str, sha256: str, size_bytes: int, *, role: str = "file", url: str = ""
@@ -193,12 +208,23 @@ class ManifestManager:
 
         Durable when it returns. Raises UsageError for fields that cannot be, StoreError where the disk refuses.
         """
+        self.change_manifest(key, lambda _: manifest)
+
+    def change_manifest(
+        self, key: str, change: Callable[[ModelManifest | None], ModelManifest]
+    ) -> tuple[ModelManifest | None, ModelManifest]:
+        """The same for what change makes of the manifest that is there; no other writer comes in between. Returns both.
+        Where change hands back what it was given, nothing is written. It must not alter that one."""
         place = self.path_of(key)
-        manifest.model_key, manifest.updated_at = key, _now()
-        _encoded(manifest)  # raises for what cannot be, before anything is touched
         with disk_errors("keep the manifest", place), self._locked():
-            _continue(manifest, self._find(place))
-            self._replace(place, _encoded(manifest))
+            stored = self._find(place)
+            manifest = change(stored)
+            if manifest is not stored:
+                manifest.model_key, manifest.updated_at = key, _now()
+                _encoded(manifest)  # raises for what cannot be, also what history would hide
+                _continue(manifest, stored)
+                self._replace(place, _encoded(manifest))
+            return stored, manifest
 
     def get_manifest(self, key: str) -> ModelManifest | None:
         """None where there is none; so too for one that cannot be read, which is logged."""

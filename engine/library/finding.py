@@ -14,6 +14,7 @@ from engine.library.fitting import fitted, is_auto
 from engine.library.places import check_places
 from engine.library.remembered import remembered_files
 from engine.model_downloader import loose_job, stored_job
+from engine.model_manifest import Selection
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
 from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import Settings
@@ -64,6 +65,8 @@ class Found(msgspec.Struct, frozen=True):
     error: EngineError | None = None
     source: Source | None = None
     choice: Choice = Choice()
+    selections: list[Selection] = []
+    """Where several choices were asked about together: what each of them means."""
 
 
 def credentials_for(request: Request) -> Credentials:

@@ -11,14 +11,13 @@ from engine.errors import StoreError
 from engine.library.finding import Found
 from engine.library.holdings import Holdings
 from engine.library.records import record
-from engine.library.removal import remove_replaced
+from engine.library.succession import settle
 from engine.model_downloader import Outcome, pull
-from engine.model_manifest import ModelManifest
 from engine.settings import Settings, home
 from engine.store.at_work import at_work
 from engine.store.blobs import Blobs
 from engine.telemetry import Log
-from engine.transfer.events import Event, FileDone, Notice, Observer
+from engine.transfer.events import Event, FileDone, Observer
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
 
@@ -35,28 +34,9 @@ def pull_models(
     with at_work(home()) if stored else nullcontext():
         done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
         outcomes = {job.target: outcome for job, outcome in done}
-        replaced = [old for one in stored if (old := record(one, outcomes)) is not None]
-    _clear(replaced, observer)
+        renewed = [news for one in stored if (news := record(one, outcomes)) is not None]
+    settle(renewed, observer)
     return done
-
-
-def _clear(replaced: Sequence[ModelManifest], observer: Observer) -> None:
-    """Take away what only the versions before had, and say so; what cannot be now is left to `jarvis gc`."""
-    try:
-        removed = remove_replaced(replaced)
-    except StoreError as exc:
-        _log.warning("version.left", error=str(exc))
-        return
-    if removed:
-        what = replaced[0].model_key if len(replaced) == 1 else f"{len(replaced)} models"
-        freed = sum(one.freed_bytes for one in removed)
-        observer(
-            Notice(
-                file=what,
-                path="",
-                message=f"What only the version before had is removed: {freed:,} bytes freed.",
-            )
-        )
 
 
 def pull_jobs(

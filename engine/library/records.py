@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
+
 from engine.library.choices import as_dict
 from engine.library.description import describe
 from engine.library.finding import Found, shelf_of
 from engine.library.keys import key_of
+from engine.library.uniting import unite
 from engine.library.views import original_of
 from engine.model_downloader import Outcome
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_manifest import Layer, ManifestManager, ModelManifest
 from engine.settings import home
 from engine.store import layout
 from engine.store.linking import write_whole
@@ -20,27 +23,52 @@ from engine.transfer.job import Job
 _log = Log(__name__)
 
 
+class Renewed(msgspec.Struct, frozen=True):
+    """A manifest that has come in place of another one."""
+
+    before: ModelManifest
+    after: ModelManifest
+
+    @property
+    def is_update(self) -> bool:
+        """Whether the same was chosen, so that what is gone has no place in the model any more."""
+        return self._choices(self.before) == self._choices(self.after)
+
+    @property
+    def left(self) -> list[Layer]:
+        """What was named before and is not any more."""
+        names = {layer.filename for layer in self.after.layers}
+        return [layer for layer in self.before.layers if layer.filename not in names]
+
+    @staticmethod
+    def _choices(manifest: ModelManifest) -> list[dict[str, str | list[str]]]:
+        return [selection.choice for selection in manifest.selected]
+
+
 def record(
     found: Found, outcomes: Mapping[Path, Outcome], manager: ManifestManager | None = None
-) -> ModelManifest | None:
+) -> Renewed | None:
     """Write the manifest of a model that is complete; one that is not keeps the manifest it had. Nothing is written
-    where nothing has changed. manager: the store's unless told. Returns the manifest of the version before where
-    this is another one of the same choice, which has come in place of it. Raises StoreError."""
+    where nothing has changed. manager: the store's unless told. Returns what was there before, where that was
+    changed. Raises StoreError."""
     pairs = [(job, outcomes.get(job.target)) for job in found.files]
     done = [(job, outcome) for job, outcome in pairs if isinstance(outcome, FileDone)]
     if len(done) < len(found.files):
         return None
     manager = manager or ManifestManager(layout.manifests(home()))
-    key = key_of(found.target)
-    known = manager.get_manifest(key)
-    fresh = _manifest(found, done, known)
-    has_changed = known is None or _content(known) != _content(fresh)
-    if has_changed:
-        describe(fresh, done[0][0].target)
-        manager.update_manifest(key, fresh)
-    _keep_original(found, fresh)
-    is_successor = has_changed and known is not None and known.choice == fresh.choice
-    return known if is_successor else None
+    before, after = manager.change_manifest(key_of(found.target), lambda known: _renewed(found, done, known))
+    _keep_original(found, after)
+    return Renewed(before, after) if before is not None and after is not before else None
+
+
+def _renewed(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifest | None) -> ModelManifest:
+    """What is to be kept of a model now; known itself, where that says the same."""
+    fresh = _manifest(found, done)
+    unite(fresh, known)
+    if known is not None and _content(known) == _content(fresh):
+        return known
+    describe(fresh, done[0][0].target)
+    return fresh
 
 
 def _keep_original(found: Found, manifest: ModelManifest) -> None:
@@ -57,7 +85,8 @@ def _keep_original(found: Found, manifest: ModelManifest) -> None:
         _log.warning("original.refused", path=str(place), error=exc.strerror or "")
 
 
-def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifest | None) -> ModelManifest:
+def _manifest(found: Found, done: list[tuple[Job, FileDone]]) -> ModelManifest:
+    """Of what was pulled just now."""
     path = found.target
     namespace, repository = shelf_of(path)
     manifest = ModelManifest(
@@ -68,7 +97,8 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
         tag=path.tag,
         revision=done[0][0].remote.revision,
         quantization=path.quantization or (found.choice.quant and found.choice.quant.upper()),
-        choice=as_dict(found.choice),
+        choice=found.selections[0].choice if found.selections else as_dict(found.choice),
+        selections=found.selections if len(found.selections) > 1 else [],
     )
     for job, outcome in done:
         remote = job.remote
@@ -79,11 +109,6 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]], known: ModelManife
     manifest.mark_downloaded()
     if all(outcome.verified is True for _, outcome in done):
         manifest.mark_verified()
-    if known is not None:
-        for field in ("display_name", "parameters", "context_length", "architecture"):
-            setattr(manifest, field, getattr(known, field))
-        if [layer.content for layer in known.layers] == [layer.content for layer in manifest.layers]:
-            manifest.quantization = manifest.quantization or known.quantization
     return manifest
 
 
@@ -93,6 +118,7 @@ def _content(manifest: ModelManifest) -> tuple[object, ...]:
     return (
         layers,
         manifest.choice,
+        manifest.selections,
         manifest.revision,
         manifest.downloaded,
         manifest.verified,

@@ -21,13 +21,15 @@ def remembered_files(
     """What the manifest of this path and choice says, where the source still has that revision; None where only a
     listing tells. At most one request. A revision is a commit, which names its files' contents (Git)."""
     manifest = manifests().get_manifest(key_of(path))
-    if manifest is None or manifest.revision is None or manifest.choice != as_dict(choice):
+    if manifest is None or manifest.revision is None:
         return None
-    if not all(layer.url for layer in manifest.layers):
+    files = next((one.files for one in manifest.selected if one.choice == as_dict(choice)), [])
+    layers = {layer.filename: layer for layer in manifest.layers if layer.url}
+    if not files or not layers.keys() >= set(files):
         return None
     if source.version(client, path, choice) != manifest.revision:
         return None
-    return [remote_of(manifest, layer) for layer in manifest.layers]
+    return [remote_of(manifest, layer) for layer in map(layers.__getitem__, files)]
 
 
 def remote_of(manifest: ModelManifest, layer: Layer) -> RemoteFile:

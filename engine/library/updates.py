@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import msgspec
 
 from engine.errors import EngineError, NotFound, PathError
+from engine.library.choices import as_dict
 from engine.library.finding import Found, Request, find_all
 from engine.library.keys import key_of
 from engine.library.views import views_of
-from engine.model_manifest import ModelManifest
+from engine.model_manifest import ModelManifest, Selection
 from engine.model_path import ModelPath
 from engine.model_registry import ModelRegistry
 from engine.settings import Settings, home
@@ -43,23 +44,52 @@ def look_for_updates(manifests: Sequence[ModelManifest], settings: Settings) -> 
 
 
 def find_again(manifests: Sequence[ModelManifest], settings: Settings) -> list[Found]:
-    """What the models' paths mean now, with what was chosen then."""
-    requests = [_request(manifest, settings) for manifest in manifests]
-    found = iter(find_all([r for r in requests if isinstance(r, Request)], hub_credentials(None)))
-    nowhere = ModelPath("", "", "")
-    return [next(found) if isinstance(r, Request) else Found(nowhere, [], error=r) for r in requests]
+    """What the models' paths mean now, with all that was chosen then."""
+    asked = [_requests(manifest, settings) for manifest in manifests]
+    requests = [request for one in asked if not isinstance(one, EngineError) for request in one]
+    found = iter(find_all(requests, hub_credentials(None)))
+    return [
+        Found(ModelPath("", "", ""), [], error=one)
+        if isinstance(one, EngineError)
+        else _together([next(found) for _ in one])
+        for one in asked
+    ]
 
 
-def _request(manifest: ModelManifest, settings: Settings) -> Request | EngineError:
-    """The question, or why there is none: not every manifest is of a model that somebody publishes."""
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in manifest.choice.items()}
+def _requests(manifest: ModelManifest, settings: Settings) -> list[Request] | EngineError:
+    """The questions, or why there are none: not every manifest is of a model that somebody publishes."""
     try:
         path = ModelRegistry.parse(manifest.model_key)
         if key_of(path) != manifest.model_key or path.registry != manifest.registry:
             raise PathError(f"{manifest.model_key[:120]!r} was not pulled from a registry under that name.")
-        return Request(targets=(path,), settings=settings, choice=msgspec.convert(fields, Choice))
+        choices = [_choice(selection) for selection in manifest.selected]
     except (PathError, msgspec.ValidationError) as exc:
         return NotFound(f"{manifest.model_key[:120]!r} cannot be asked about: {exc}")
+    return [Request(targets=(path,), settings=settings, choice=choice) for choice in choices]
+
+
+def _choice(selection: Selection) -> Choice:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in selection.choice.items()}
+    return msgspec.convert(fields, Choice)
+
+
+def _together(found: list[Found]) -> Found:
+    """Answers about one model as one: it has them all, or is not complete."""
+    first = next((one for one in found if one.error is not None), found[0])
+    if first.error is not None or len(found) == 1:
+        return first
+    files = {job.target: job for one in found for job in one.files}
+    if len({job.remote.revision for job in files.values()}) > 1:
+        moved = EngineError(f"{first.target.canonical} has changed while it was asked about. Try again.")
+        return Found(first.target, [], error=moved)
+    return msgspec.structs.replace(
+        first,
+        jobs=[job for one in found for job in one.jobs],
+        files=list(files.values()),
+        selections=[
+            Selection(as_dict(one.choice), [str(job.remote.name) for job in one.files]) for one in found
+        ],
+    )
 
 
 def _compare(manifest: ModelManifest, found: Found) -> Standing:
