@@ -47,6 +47,7 @@ THIRD_PARTY = {
     "xxhash": {"store", "transfer"},
     "urllib3": {"transport"},
     "truststore": {"transport"},
+    "cryptography": {"transport"},
     "psutil": {"console", "library"},
     "platformdirs": {"settings"},
     "structlog": {"telemetry"},

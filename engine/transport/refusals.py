@@ -73,6 +73,8 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
 
 def _token_advice(url: str) -> str:
     """What to do without a right to url: HF_TOKEN goes to the Hub alone."""
+    if urlsplit(url).hostname == "registry.ollama.ai":
+        return "private models there open to Ollama's own key alone, in ~/.ollama (`ollama signin`)"
     if repository_of(url):
         return "pass --token USER:PASSWORD, or the token itself"
     return _TOKEN_ADVICE if model_page(url) else "pass --token or --header"

@@ -27,6 +27,7 @@ Kind = Literal[
     "protocol",   # not HTTP
     "worker",     # a worker process died
     "disk",       # the disk refused
+    "denied",     # no token is given, and the message says why
     "address",    # the caller's own mistake: a URL that cannot be asked
 ]  # fmt: skip
 
@@ -64,7 +65,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
         """Trying again cannot help."""
         if self.kind == "status":
             return self.status not in RETRYABLE_STATUS
-        return self.kind in ("tls", "redirect", "disk", "address")
+        return self.kind in ("tls", "redirect", "disk", "denied", "address")
 
 
 class WireError(Exception):

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from engine.errors import ProtocolViolation
+from engine.transport import ollama_key
 from engine.transport.auth import Credentials, token_key
 from engine.transport.bodies import read_bounded, status_failure
 from engine.transport.challenge import Challenge, TokenRequest, check_realm, token_in, token_requests
@@ -33,7 +34,19 @@ def earn(credentials: Credentials, url: str, challenge: Challenge, sent: str | N
             return
         earned.pop(key, None)
         given = credentials.for_url(url).get("Authorization")
-        earned[key] = _ask(realm, token_requests(realm, challenge, url, given), send)
+        if given is None and ollama_key.is_wanted(url, realm):
+            earned[key] = _ask_ollama(realm, challenge, url, send)
+        else:
+            earned[key] = _ask(realm, token_requests(realm, challenge, url, given), send)
+
+
+def _ask_ollama(realm: str, challenge: Challenge, url: str, send: Send) -> str:
+    try:
+        return _ask(realm, [ollama_key.signed_request(realm, challenge, url)], send)
+    except WireError as exc:
+        if exc.failure.status in (401, 403):
+            raise ollama_key.denied(realm, exc.failure.status) from exc
+        raise
 
 
 def _ask(realm: str, requests: list[TokenRequest], send: Send) -> str:

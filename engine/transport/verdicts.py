@@ -1,6 +1,13 @@
 """What becomes of a failure: a wait before the next attempt, or the error that the caller sees. Pure."""
 
-from engine.errors import EngineError, NetworkError, PathError, ProtocolViolation, RedirectRefused
+from engine.errors import (
+    AccessDenied,
+    EngineError,
+    NetworkError,
+    PathError,
+    ProtocolViolation,
+    RedirectRefused,
+)
 from engine.transport.refusals import refusal
 from engine.transport.retry import MAX_WAIT_S, RETRYABLE_STATUS, Failure, backoff_s
 
@@ -26,6 +33,8 @@ def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> Eng
         return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
     if failure.kind == "address":
         return PathError(failure.message)
+    if failure.kind == "denied":
+        return AccessDenied(failure.message)
     message = failure.message
     if attempts > 1:
         message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."

@@ -3,14 +3,18 @@
 import json
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.command import Result, Running
+from tests.certificates import Certificates
+from tests.command import ROOT, Result, Running
+from tests.connect_proxy import ConnectProxy
 from tests.origin import Pattern
-from tests.origin.ollama import Layer, Model, OllamaRegistry
+from tests.origin.ollama import Layer, Model, OllamaRegistry, wire_form
 
 Jarvis = Callable[..., Result]
 Factory = Callable[..., OllamaRegistry]
@@ -104,3 +108,101 @@ def test_manifest_without_end(jarvis: Jarvis, ollama_factory: Factory, tmp_path:
     server = ollama_factory([Model("library/bad", [], manifest=b" " * (40 << 20))])
     jarvis("pull", f"{server.host}/library/bad", "-d", tmp_path / "out").check(5)
     assert server.registry.bytes_sent() < 30 << 20
+
+
+# Private models: the registry by its own name, behind a proxy
+
+NAMES = ("registry.ollama.ai", "storage.example")
+SECRET = Model("jo/secret", [Layer("model", WEIGHTS)], is_private=True)
+
+
+@pytest.fixture
+def ollama(
+    ollama_factory: Factory, tls: Certificates, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[OllamaRegistry]:
+    server = ollama_factory([SECRET, TINY], tls=tls, names=NAMES)
+    ports = dict(zip(NAMES, (server.registry.port, server.storage.port), strict=True))
+    with ConnectProxy(ports) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tls.cacert))
+        yield server
+
+
+def make_key(home: Path, password: bytes | None = None) -> Ed25519PrivateKey:
+    """A key where Ollama keeps it, in the form in which it writes it."""
+    key = Ed25519PrivateKey.generate()
+    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    place = home.parent / "user/.ollama/id_ed25519"
+    place.parent.mkdir()
+    place.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, locked)
+    )
+    return key
+
+
+def test_private_model_opens_to_the_key(
+    jarvis: Jarvis, ollama: OllamaRegistry, home: Path, tmp_path: Path
+) -> None:
+    """The request for a token is signed with Ollama's key, once; the registry verifies it. The storage never
+    sees the token."""
+    ollama.tokens.keys.add(wire_form(make_key(home).public_key()))
+    jarvis("pull", "ollama/jo/secret", "-d", tmp_path / "out", "-c", 2, "-p", 1).check(0)
+    assert WEIGHTS.first_difference(tmp_path / "out/secret-latest.gguf") is None
+    asked = [r for r in ollama.registry.requests if r.path == "token"]
+    assert len(asked) == 1
+    assert "scope=repository%3Ajo%2Fsecret%3Apull" in asked[0].target and "nonce=" in asked[0].target
+    assert not [r for r in ollama.storage.requests if r.headers.get("Authorization")]
+
+
+def test_token_is_signed_for_anew_by_workers(
+    spawn: Callable[..., Running], ollama: OllamaRegistry, home: Path, tmp_path: Path
+) -> None:
+    """A token that ends in mid-pull, after the address that it had opened: worker processes sign themselves."""
+    ollama.tokens.keys.add(wire_form(make_key(home).public_key()))
+    running = spawn("pull", "ollama/jo/secret", "-d", tmp_path / "out", *SMALL_LEASES)
+    running.wait_output(lambda out, _: progressed(out, 4_000_000), "progress", timeout_s=60)
+    ollama.expire_addresses()
+    ollama.tokens.revoke()
+    running.wait().check(0)
+    assert WEIGHTS.first_difference(tmp_path / "out/secret-latest.gguf") is None
+    assert sum(r.path == "token" for r in ollama.registry.requests) >= 2
+
+
+def test_public_model_needs_no_key(
+    jarvis: Jarvis, ollama: OllamaRegistry, home: Path, tmp_path: Path
+) -> None:
+    """A key that is there is not shown where nobody asks for it."""
+    make_key(home)
+    jarvis("pull", "tiny", "-d", tmp_path / "out").check(0)
+    assert not [r for r in ollama.registry.requests if r.headers.get("Authorization")]
+
+
+def test_private_model_without_a_key(
+    jarvis: Jarvis, ollama: OllamaRegistry, home: Path, tmp_path: Path
+) -> None:
+    """Exit 4, and what to do: no key, one that is not known there, one that cannot be used, no library to sign with."""
+    pull = ("pull", "ollama/jo/secret", "-d", tmp_path / "out")
+    assert "`ollama signin` makes it" in jarvis(*pull).check(4).stderr
+    make_key(home)
+    assert "is not known there" in jarvis(*pull).check(4).stderr
+    (home.parent / "user/.ollama/id_ed25519").write_text("no key")
+    assert "cannot be used" in jarvis(*pull).check(4).stderr
+    assert ollama.storage.requests == []
+
+
+def test_key_with_a_password(jarvis: Jarvis, ollama: OllamaRegistry, home: Path, tmp_path: Path) -> None:
+    """Nobody is asked for it: the key cannot be used."""
+    make_key(home, b"s3cret")
+    assert "cannot be used" in jarvis("pull", "ollama/jo/secret", "-d", tmp_path / "out").check(4).stderr
+
+
+def test_private_model_without_the_extra(
+    jarvis: Jarvis, ollama: OllamaRegistry, home: Path, tmp_path: Path
+) -> None:
+    """A library that is not installed is named, with how to install it."""
+    (tmp_path / "shadow/cryptography").mkdir(parents=True)
+    (tmp_path / "shadow/cryptography/__init__.py").write_text("raise ImportError('not installed')")
+    make_key(home)
+    shadowed = {"PYTHONPATH": f"{tmp_path}/shadow:{ROOT}"}
+    stderr = jarvis("pull", "ollama/jo/secret", "-d", tmp_path / "out", env=shadowed).check(4).stderr
+    assert "pip install 'jarviscore-engine[ollama]'" in stderr

@@ -31,10 +31,26 @@ class Registry(Origin):
     """The registry's own host: manifests, sizes of blobs, and where their bytes are."""
 
     def __init__(
-        self, shelf: Shelf, tokens: Tokens, signer: Signer, storage: "Storage", **options: Any
+        self,
+        shelf: Shelf,
+        tokens: Tokens,
+        signer: Signer,
+        storage: "Storage",
+        name: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.shelf, self.tokens, self.signer, self.storage = shelf, tokens, signer, storage
+        self.shelf, self.tokens, self.signer, self.storage, self.name = (
+            shelf,
+            tokens,
+            signer,
+            storage,
+            name,
+        )
+
+    @property
+    def base(self) -> str:
+        return f"https://{self.name}" if self.name else super().base
 
     def answer(self, exchange: Exchange) -> Answer:
         request = exchange.request
@@ -99,9 +115,15 @@ class Registry(Origin):
 class Storage(Origin):
     """The object store behind it, at another host: bytes for whoever has a signed address, and nothing else."""
 
-    def __init__(self, shelf: Shelf, tokens: Tokens, signer: Signer, **options: Any) -> None:
-        super().__init__(host=STORAGE_HOST, **options)
-        self.shelf, self.tokens, self.signer = shelf, tokens, signer
+    def __init__(
+        self, shelf: Shelf, tokens: Tokens, signer: Signer, name: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(host=LOCAL_NAMES[1] if name else STORAGE_HOST, **options)
+        self.shelf, self.tokens, self.signer, self.name = shelf, tokens, signer, name
+
+    @property
+    def base(self) -> str:
+        return f"https://{self.name}" if self.name else super().base
 
     @staticmethod
     def path(digest: str) -> str:
@@ -142,7 +164,8 @@ class OllamaRegistry:
 
     life_s: of a signed address. tokens: every model asks for a token, not only private ones, which open to the keys in
     `tokens.keys` alone. tls: certificates; both
-    origins then speak https. Models may be added while it serves.
+    origins then speak https. names: what registry and storage are called, with tls, to clients that a proxy leads here.
+    Models may be added while it serves.
     """
 
     def __init__(
@@ -153,13 +176,16 @@ class OllamaRegistry:
         tokens: bool = False,
         tls: Certificates | None = None,
         port: int = 0,
+        names: tuple[str, str] | None = None,
     ) -> None:
         self.shelf = Shelf([])
         self.tokens = Tokens(needed=tokens)
         self.signer = Signer(life_s)
-        identity = tls and tls.issue("ollama", *LOCAL_NAMES, STORAGE_HOST)
-        self.storage = Storage(self.shelf, self.tokens, self.signer, tls=identity)
-        self.registry = Registry(self.shelf, self.tokens, self.signer, self.storage, tls=identity, port=port)
+        identity = tls and tls.issue("ollama", *LOCAL_NAMES, STORAGE_HOST, *(names or ()))
+        name, storage_name = names or (None, None)
+        parts = (self.shelf, self.tokens, self.signer)
+        self.storage = Storage(*parts, storage_name, tls=identity)
+        self.registry = Registry(*parts, self.storage, name, tls=identity, port=port)
         self._stack = ExitStack()
         for model in models:
             self.add(model)

@@ -120,7 +120,7 @@ def test_status_is_retried(status):
 def test_kinds_that_are_final():
     """Certificates, refused redirects, the disk and the caller's own mistakes do not mend by asking again."""
     final = {kind for kind in get_args(Kind) if Failure(kind=kind, message="", status=403).is_final}
-    assert final == {"status", "tls", "redirect", "disk", "address"}
+    assert final == {"status", "tls", "redirect", "disk", "denied", "address"}
 
 
 def test_an_expired_address_is_never_a_reason_to_wait_for_the_same_one():

@@ -36,6 +36,7 @@ def test_wait_is_backoff_otherwise():
 
 
 KINDS = {
+    "denied": AccessDenied,
     "redirect": RedirectRefused,
     "range": ProtocolViolation,
     "protocol": ProtocolViolation,
