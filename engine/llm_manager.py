@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import EngineError, SeveralFailed, UsageError
-from engine.library.finding import Found, Request, credentials_for, find_jobs, shelf_of
+from engine.library.finding import Found, Request, credentials_for, find_jobs
 from engine.library.keys import key_of
 from engine.library.pulling import pull_models
 from engine.library.records import record
 from engine.library.removal import remove_model
+from engine.library.shelves import shelf_of
 from engine.model_downloader import CallbackObserver, ProgressCallback
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import HUB_REGISTRY

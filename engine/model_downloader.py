@@ -204,15 +204,14 @@ def loose_job(remote: RemoteFile, target: Path) -> Job:
     )
 
 
-def stored_job(
-    remote: RemoteFile, namespace: str, repository: str, refresh: Callable[[], RemoteFile] | None = None
-) -> Job:
-    """A job for the store: <root>/llm/<namespace>/<repository>/<path>, its part under <root>/partial/."""
+def stored_job(remote: RemoteFile, folder: str, refresh: Callable[[], RemoteFile] | None = None) -> Job:
+    """A job for the store: <root>/llm/<folder>/<path>, its part under <root>/partial/. folder: "namespace/repository",
+    as a rule."""
     root = home()
-    folder = layout.inside(layout.models(root), RemoteName.parse(f"{namespace}/{repository}"))
+    place = layout.inside(layout.models(root), RemoteName.parse(folder))
     return Job(
         remote=remote,
-        target=layout.inside(folder, remote.name),
+        target=layout.inside(place, remote.name),
         partial=layout.partial_in_store(root, remote),
         receipts=Receipts(layout.receipts(root)),
         is_stored=True,

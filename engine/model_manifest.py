@@ -98,6 +98,8 @@ class ModelManifest(msgspec.Struct, kw_only=True):
     namespace: str
     repository: str
     tag: str | None = None
+    folder: str | None = None
+    """Where the files lie below llm/, where that is not <namespace>/<repository>."""
     revision: str | None = None
     """The commit, or the digest of the registry's manifest, that the layers belong to."""
     display_name: str | None = None

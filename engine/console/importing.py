@@ -33,6 +33,8 @@ def _tell(one: Imported, *, as_json: bool) -> int:
     else:
         files = f"{len(one.paths)} file{'' if len(one.paths) == 1 else 's'}"
         stdout().say(printable(f"{one.key}: imported, {files}, {format_size(one.size)}"))
+    for note in one.notes:
+        stderr().say(printable(f"{one.key}: {note}"))
     return 0
 
 

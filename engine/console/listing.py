@@ -11,10 +11,9 @@ from engine.console.sizes import format_size
 from engine.console.streams import printable, stderr, stdout
 from engine.errors import PathError
 from engine.library.lookup import manifests
-from engine.library.views import views_of
+from engine.library.views import folder_name, views_of
 from engine.model_manifest import Broken, Layer, ModelManifest
 from engine.model_path import quantization_of
-from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout
 
@@ -75,7 +74,7 @@ def files_of(manifest: ModelManifest) -> list[tuple[Layer, Path]]:
 def _missing(manifest: ModelManifest, root: str) -> list[str]:
     """As files_of would tell, without making a Path of each: a thousand models are listed at once."""
     try:
-        folder = f"{root}/{RemoteName.parse(f'{manifest.namespace}/{manifest.repository}')}"
+        folder = f"{root}/{folder_name(manifest)}"
     except PathError:
         return []
     return [

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -13,6 +12,7 @@ from engine.errors import EngineError, PathError, UsageError
 from engine.library.fitting import fitted, is_auto
 from engine.library.places import check_places
 from engine.library.remembered import remembered_files
+from engine.library.shelves import Shelf, Shelves
 from engine.model_downloader import loose_job, stored_job
 from engine.model_manifest import Selection
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
@@ -67,6 +67,8 @@ class Found(msgspec.Struct, frozen=True):
     choice: Choice = Choice()
     selections: list[Selection] = []
     """Where several choices were asked about together: what each of them means."""
+    shelf: Shelf | None = None
+    """Its folder in the store, where it goes there."""
 
 
 def credentials_for(request: Request) -> Credentials:
@@ -108,17 +110,18 @@ def find_all(requests: Sequence[Request], credentials: Credentials) -> list[Foun
     """The same for several requests, which are one pull."""
     from engine.transport.client import Client
 
+    shelves = Shelves()
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(request.settings, credentials)) for request in requests]
         found = [
-            _find(path, request, client)
+            _find(path, request, client, shelves)
             for request, client in zip(requests, clients, strict=True)
             for path in request.targets
         ]
     return _distinct(found)
 
 
-def _find(path: ModelPath, request: Request, client: "Client") -> Found:
+def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves) -> Found:
     try:
         path = _named(path, request.choice.quant)
         source = find_source(path)
@@ -130,12 +133,13 @@ def _find(path: ModelPath, request: Request, client: "Client") -> Found:
         files = remembered_files(source, client, path, choice) if request.may_remember else None
         files = files or source.list_files(client, path, choice)
         _check_single(path, files, request)
-        jobs = [_job(path, file, request, source) for file in files]
+        shelf = shelves.find(path) if request.is_for_store else None
+        jobs = [_job(path, file, request, source, shelf.folder if shelf else "") for file in files]
         if not request.settings.force:
             check_places(path, jobs)
     except EngineError as exc:
         return Found(path, [], error=exc)
-    return Found(path, jobs, jobs, source=source, choice=choice)
+    return Found(path, jobs, jobs, source=source, choice=choice, shelf=shelf)
 
 
 def _named(path: ModelPath, quantization: str | None) -> ModelPath:
@@ -177,7 +181,7 @@ def _check_single(path: ModelPath, files: list[RemoteFile], request: Request) ->
         raise UsageError("--hash none is for plain URLs: a model's files are always hashed.")
 
 
-def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source) -> Job:
+def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source, folder: str) -> Job:
     if request.digest is not None:
         if file.digest is not None and file.digest.algorithm == "sha256" and file.digest != request.digest:
             raise UsageError(
@@ -200,22 +204,7 @@ def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source) ->
         return msgspec.structs.replace(
             loose_job(file, layout.inside(request.directory, file.name)), refresh=ask
         )
-    return stored_job(file, *shelf_of(path), refresh=ask)
-
-
-def shelf_of(path: ModelPath) -> tuple[str, str]:
-    """Namespace and repository under which a target is kept; a plain file's are its host and its folders."""
-    if path.url is None:
-        return path.namespace or path.registry.replace(":", "_"), path.repository
-    parts = urlsplit(path.url)
-    host = parts.netloc.replace(":", "_").strip("[]")
-    folder = unquote(parts.path.rpartition("/")[0]).strip("/")
-    try:
-        return host, str(RemoteName.parse(folder or "files"))
-    except PathError as exc:
-        raise PathError(
-            f"The folders of {path.canonical} cannot be kept as they are. Say where to with -o FILE."
-        ) from exc
+    return stored_job(file, folder, refresh=ask)
 
 
 def _distinct(found: list[Found]) -> list[Found]:

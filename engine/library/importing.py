@@ -13,7 +13,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
-from engine.library.finding import shelf_of
+from engine.library.shelves import Shelves, shelf_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import quantization_of
 from engine.model_registry import ModelRegistry
@@ -65,6 +65,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     paths: list[Path] = []
     """Of its files below llm/."""
     size: int = 0
+    notes: list[str] = []
+    """What the user should know of it."""
     error: EngineError | None = None
 
 
@@ -212,7 +214,9 @@ def _from_files(files: list[Path]) -> Candidate | Imported:
 
 
 def _import(candidate: Candidate) -> Imported:
-    folder = layout.models(home()) / candidate.namespace / candidate.repository
+    usual = f"{candidate.namespace}/{candidate.repository}"
+    shelf = Shelves().choose(candidate.key, candidate.registry, usual)
+    folder = layout.inside(layout.models(home()), RemoteName.parse(shelf.folder))
     receipts = [_take(file, layout.inside(folder, file.name)) for file in candidate.files]
     manager = ManifestManager(layout.manifests(home()))
     known = manager.get_manifest(candidate.key)
@@ -221,6 +225,7 @@ def _import(candidate: Candidate) -> Imported:
         registry=candidate.registry,
         namespace=candidate.namespace,
         repository=candidate.repository,
+        folder=shelf.folder if shelf.folder != usual else None,
         tag=candidate.tag,
         revision=candidate.revision,
         quantization=candidate.quantization,
@@ -232,7 +237,10 @@ def _import(candidate: Candidate) -> Imported:
         manifest.mark_verified()
     manager.update_manifest(candidate.key, manifest)
     return Imported(
-        key=candidate.key, paths=[Path(r.path) for r in receipts], size=sum(r.size for r in receipts)
+        key=candidate.key,
+        paths=[Path(r.path) for r in receipts],
+        size=sum(r.size for r in receipts),
+        notes=[shelf.explanation] if shelf.explanation else [],
     )
 
 

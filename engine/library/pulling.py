@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from engine.errors import StoreError
 from engine.library.finding import Found
 from engine.library.holdings import Holdings
+from engine.library.keys import key_of
 from engine.library.records import record
 from engine.library.succession import settle
 from engine.model_downloader import Outcome, pull
@@ -17,7 +18,7 @@ from engine.settings import Settings, home
 from engine.store.at_work import at_work
 from engine.store.blobs import Blobs
 from engine.telemetry import Log
-from engine.transfer.events import Event, FileDone, Observer
+from engine.transfer.events import Event, FileDone, Notice, Observer
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials
 
@@ -31,6 +32,9 @@ def pull_models(
     with its outcome, in order; a failed one does not stop the others. What a new version of a model came in place of
     is taken away. KeyboardInterrupt as `pull` raises it."""
     stored = [one for one in found if one.files and all(job.is_stored for job in one.files)]
+    for one in stored:
+        if one.shelf is not None and one.shelf.explanation is not None:
+            observer(Notice(file=key_of(one.target), path="", message=one.shelf.explanation))
     with at_work(home()) if stored else nullcontext():
         done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
         outcomes = {job.target: outcome for job, outcome in done}

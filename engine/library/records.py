@@ -7,8 +7,9 @@ import msgspec
 
 from engine.library.choices import as_dict
 from engine.library.description import describe
-from engine.library.finding import Found, shelf_of
+from engine.library.finding import Found
 from engine.library.keys import key_of
+from engine.library.shelves import shelf_of
 from engine.library.uniting import unite
 from engine.library.views import original_of
 from engine.model_downloader import Outcome
@@ -95,6 +96,7 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]]) -> ModelManifest:
         namespace=namespace,
         repository=repository,
         tag=path.tag,
+        folder=_unusual_folder(found),
         revision=done[0][0].remote.revision,
         quantization=path.quantization or (found.choice.quant and found.choice.quant.upper()),
         choice=found.selections[0].choice if found.selections else as_dict(found.choice),
@@ -112,11 +114,16 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]]) -> ModelManifest:
     return manifest
 
 
+def _unusual_folder(found: Found) -> str | None:
+    return found.shelf.folder if found.shelf is not None and found.shelf.folder != found.shelf.usual else None
+
+
 def _content(manifest: ModelManifest) -> tuple[object, ...]:
     """What makes a manifest worth writing again."""
     layers = [(layer.content, layer.role) for layer in manifest.layers]
     return (
         layers,
+        manifest.folder,
         manifest.choice,
         manifest.selections,
         manifest.revision,

@@ -11,6 +11,7 @@ from pathlib import Path
 from engine.digest import Digest
 from engine.errors import Busy, EngineError
 from engine.library.remembered import remote_of
+from engine.library.views import folder_name
 from engine.model_downloader import loose_job, stored_job
 from engine.model_manifest import Layer, ModelManifest
 from engine.remote_file import RemoteFile, RemoteName
@@ -31,7 +32,7 @@ def job_for_layer(manifest: ModelManifest, layer: Layer) -> Job:
             f"{layer.filename!r} of {manifest.model_key} cannot be repaired: it was imported, or its address had a "
             "query, which is not kept. Import it again, or pull it from its address with --force."
         )
-    return stored_job(remote_of(manifest, layer), manifest.namespace, manifest.repository)
+    return stored_job(remote_of(manifest, layer), folder_name(manifest))
 
 
 def job_for_receipt(receipt: Receipt) -> Job:

@@ -13,7 +13,8 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import UsageError
-from engine.library.finding import Found, shelf_of
+from engine.library.finding import Found
+from engine.library.shelves import shelf_of
 from engine.model_downloader import Outcome
 from engine.model_path import HUB_REGISTRY, OLLAMA_REGISTRY, quantization_of
 from engine.remote_file import RemoteName

@@ -21,9 +21,12 @@ def place_of(manifest: ModelManifest, layer: Layer) -> Path:
 
 def folder_of(manifest: ModelManifest) -> Path:
     """The model's folder below llm/. Raises PathError."""
-    return layout.inside(
-        layout.models(home()), RemoteName.parse(f"{manifest.namespace}/{manifest.repository}")
-    )
+    return layout.inside(layout.models(home()), folder_name(manifest))
+
+
+def folder_name(manifest: ModelManifest) -> RemoteName:
+    """The same, relative to llm/. Raises PathError."""
+    return RemoteName.parse(manifest.folder or f"{manifest.namespace}/{manifest.repository}")
 
 
 def original_of(manifest: ModelManifest) -> Path:

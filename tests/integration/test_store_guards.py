@@ -39,18 +39,20 @@ def test_rm_takes_no_part_of_a_name(command: Command, home: Path) -> None:
 
 
 def test_a_model_does_not_take_anothers_place(command: Command, home: Path, tmp_path: Path) -> None:
-    """Two registries with a model of the same name: the second is refused, and told what to do; the first is sound."""
+    """Two tags of one repository whose files are called alike: the second is refused, and told what to do; the first
+    is sound."""
     one, two = b"GGUF" + os.urandom(200_000), b"GGUF" + os.urandom(200_000)
-    with docker_registry(tmp_path / "r1") as r1, docker_registry(tmp_path / "r2") as r2:
-        r1.put_model("ns/m", "v1", [(f"{OLLAMA}model", one)])
-        r2.put_model("ns/m", "v1", [(f"{OLLAMA}model", two)])
-        command.run("pull", f"{r1.host}/ns/m:v1").check()
-        refused = command.run("pull", f"{r2.host}/ns/m:v1").check(2)
+    with docker_registry(tmp_path / "r") as registry:
+        for tag, content in (("v1", one), ("v2", two)):
+            registry.put_model("ns/m", tag, [(f"{OLLAMA}model", content)], titles={0: "m.gguf"})
+        command.run("pull", f"{registry.host}/ns/m:v1").check()
+        refused = command.run("pull", f"{registry.host}/ns/m:v2").check(2)
         # An error breaks up a "404", which a port may hold by chance.
-        assert f"belongs to {r1.host}/ns/m:v1" in refused.stderr.replace("\u2060", "")
+        assert f"belongs to {registry.host}/ns/m:v1" in refused.stderr.replace("\u2060", "")
+        assert "`jarvis rm`" in refused.stderr
         command.run("verify").check()
-        command.run("rm", f"{r1.host}/ns/m:v1").check()
-        printed = command.run("pull", f"{r2.host}/ns/m:v1").check().stdout.split()
+        command.run("rm", f"{registry.host}/ns/m:v1").check()
+        printed = command.run("pull", f"{registry.host}/ns/m:v2").check().stdout.split()
     (path,) = [Path(line) for line in printed if line.endswith(".gguf")]
     assert path.read_bytes() == two
 

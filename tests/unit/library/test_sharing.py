@@ -50,7 +50,7 @@ def found(text: str, *names: str, revision: str | None = "0" * 40) -> Found:
     remotes = [
         RemoteFile(name=RemoteName(name), url=f"https://h/{name}", revision=revision) for name in names
     ]
-    return Found(ModelRegistry.parse(text), [], [stored_job(remote, "ns", "repo") for remote in remotes])
+    return Found(ModelRegistry.parse(text), [], [stored_job(remote, "ns/repo") for remote in remotes])
 
 
 def outcomes(one: Found) -> dict[Path, object]:
