@@ -180,6 +180,11 @@ class FileTransfer:
         return len(self._checks) * self.segment_size + sum(len(piece) for piece in self._pieces)
 
     @property
+    def _counts_bytes(self) -> bool:
+        """Whether what lanes report is kept: also when one of them made the file fail, of the others."""
+        return self.state in ("active", "failing")
+
+    @property
     def _keeps(self) -> bool:
         """Whether the next run goes on from here."""
         return self.part is not None and self.part.journal is not None and self.done_bytes > 0
@@ -418,13 +423,13 @@ class FileTransfer:
     # What lanes report
 
     def segment_written(self, message: SegmentWritten) -> None:
-        if self.state != "active":
+        if not self._counts_bytes:
             return
         self._received(len(self.plan.grid.span_of(message.index)) if self.plan else self.segment_size)
         self._segment_done(message.index, message.check)
 
     def piece_written(self, message: PieceWritten) -> None:
-        if self.state != "active":
+        if not self._counts_bytes:
             return
         self._received(len(message.span))
         if self.plan is None or self._proof is None:

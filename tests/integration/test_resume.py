@@ -203,6 +203,20 @@ def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[
     trial.finish(at_least_held=trial.content.size // SEGMENT - 1)
 
 
+@pytest.mark.parametrize("processes", [0, 1])
+def test_what_other_lanes_have_when_one_gives_up_is_kept(trial: Trial, processes: int) -> None:
+    """The end of a file that fails is orderly: what a lane has received in mid-segment by then is not fetched again."""
+    stall = trial.origin.fault("stall", range_start=0, after_bytes=SEGMENT - 1)
+    trial.origin.fault("status", code=404, when=lambda r: bool(stall.fired and r.range and r.range[0]))
+    trial.pull("-p", processes, "--retries", 0, code=3)
+    assert stall.fired
+    trial.origin.behave()
+    asked = len(trial.origin.requests)
+    trial.pull("-p", processes)
+    trial.assert_exact()
+    assert min(r.range[0] for r in trial.origin.requests[asked:] if r.range) >= SEGMENT // 2
+
+
 # What is found on the disk
 
 
