@@ -1,4 +1,5 @@
-"""The `jarvis` command as tests use it: a real process of the installed entry point."""
+"""The `jarvis` command as tests use it: a real process of the installed entry point, or one that was forked off a
+process in which the same is loaded (tests/starter.py)."""
 
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.starter import Started, Starter
 
 ENTRY = [sys.executable, "-c", "from engine.cli import main; main()"]
 ROOT = Path(__file__).parent.parent
@@ -52,7 +55,7 @@ class Result:
 class Running:
     """A command that was started; its output is collected while it runs."""
 
-    def __init__(self, args: tuple[str, ...], process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, args: tuple[str, ...], process: "subprocess.Popen[bytes] | Started") -> None:
         self.args = args
         self.process = process
         self._started = time.monotonic()
@@ -151,8 +154,9 @@ class Running:
 class Command:
     """Starts `jarvis` with the test's environment, by default in folder/work."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, starter: Starter) -> None:
         self.folder = folder / "work"
+        self._starter = starter
         self._started: list[Running] = []
 
     def run(self, *args: object, timeout_s: float = 60, **options: Any) -> Result:
@@ -167,21 +171,16 @@ class Command:
         stdin: bytes | None = None,
         entry: list[str] | None = None,
     ) -> Running:
-        """Start and return at once. env: further variables; None takes one away.
+        """Start and return at once. env: further variables; None takes one away. entry: how, when not by the starter.
 
         The process leads a session of its own, so interrupt_group() reaches it and its children alone.
         """
         self.folder.mkdir(exist_ok=True)
         words = tuple(str(arg) for arg in args)
-        process = subprocess.Popen(
-            [*(entry or ENTRY), *words],
-            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=_environment(env or {}),
-            cwd=cwd or self.folder,
-            start_new_session=True,
-        )
+        environment, cwd = _environment(env or {}), cwd or self.folder
+        process = None if entry else self._starter.start(words, environment, cwd, stdin is not None)
+        if process is None:
+            process = _interpreter([*(entry or ENTRY), *words], environment, cwd, stdin is not None)
         if stdin is not None and process.stdin is not None:
             with process.stdin:
                 process.stdin.write(stdin)
@@ -195,6 +194,20 @@ class Command:
                 running.kill_tree()
             else:
                 running.wait()
+
+
+def _interpreter(
+    words: list[str], environment: dict[str, str], cwd: Path, has_stdin: bool
+) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        words,
+        stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd=cwd,
+        start_new_session=True,
+    )
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from tests.certificates import Certificates
-from tests.command import Command
+from tests.command import ROOT, Command
 from tests.curl import Curl
 from tests.leftovers import Watch
 from tests.origin import Content, File, Origin
 from tests.origin.ollama import Model, OllamaRegistry
 from tests.real_models import find_minilm, write_gguf
+from tests.starter import Starter
 
 _NOT_INHERITED = ("HF_", "HUGGING", "JARVIS_", "OLLAMA_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_")
 _KEPT = ("HF_HUB_DISABLE_TELEMETRY", "JARVIS_TEST_MARK")
@@ -139,10 +140,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def starter() -> Iterator[Starter]:
+    """What commands are forked off."""
+    with Starter(ROOT) as starter:
+        yield starter
+
+
 @pytest.fixture
-def command(home: Path, tmp_path: Path) -> Iterator[Command]:
+def command(home: Path, tmp_path: Path, starter: Starter) -> Iterator[Command]:
     """The `jarvis` command as a real process with an empty home; what still runs at the end is killed."""
-    command = Command(tmp_path)
+    command = Command(tmp_path, starter)
     yield command
     command.kill_all()
 
