@@ -10,11 +10,13 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 
+@lru_cache(maxsize=256)
 def redact(url: str) -> str:
     """The URL without user, password, query and fragment; safe for logs, errors and journals."""
     try:

@@ -215,6 +215,7 @@ def test_worker_loads_only_what_it_needs():
     assert ours <= {
         "transfer",
         "transport",
+        "store",
         "remote_file",
         "digest",
         "spans",
@@ -222,6 +223,7 @@ def test_worker_loads_only_what_it_needs():
         "telemetry",
         "errors",
     }
+    assert {name for name in names if name.startswith("engine.store.")} == {"engine.store.disk"}
     assert not names & {
         "engine.transfer.coordinator",
         "engine.transfer.file_transfer",

@@ -55,6 +55,13 @@ def open_regular(path: Path, flags: int, mode: int = 0o666) -> int:
     return fd
 
 
+def write_all(fd: int, data: bytes, offset: int) -> None:
+    """pwrite until everything is written; a signal or a nearly full disk may cut a write short."""
+    written = os.pwrite(fd, data, offset)
+    while written < len(data):
+        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+
+
 def check_space(folder: Path, needed_bytes: int) -> None:
     """Raise NoSpace before the first byte where the missing ones cannot fit."""
     with disk_errors("look at the file system of", folder):

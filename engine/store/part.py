@@ -14,12 +14,11 @@ import shutil
 import stat
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from engine.errors import StoreError
-from engine.store.disk import check_space, disk_errors, open_regular, sync_folder
+from engine.store.disk import check_space, disk_errors, open_regular, sync_folder, write_all
 from engine.store.journal import Header, Journal
 from engine.store.part_lock import PartLock, content_of, holder_of
 from engine.telemetry import Log
@@ -32,8 +31,9 @@ _MAX_TRIES = 1000
 class Part:
     """An unfinished file under its lock. Close it, or everything stays locked."""
 
-    def __init__(self, folder: Path, lock: PartLock) -> None:
+    def __init__(self, folder: Path, lock: PartLock, *, is_fresh: bool = False) -> None:
         self.folder = folder
+        self._is_made = is_fresh
         self.data = folder / "data"
         self.lock = lock
         self.journal: Journal | None = None
@@ -44,7 +44,7 @@ class Part:
         """Lock the folder, making it if need be; None while another process holds it. Raises StoreError."""
         for _ in range(_MAX_TRIES):
             with disk_errors("make the folder", folder):
-                _make(folder)
+                is_fresh = _make(folder)
             try:
                 lock = PartLock.try_acquire(folder / "lock", content)
             except StoreError as exc:
@@ -52,7 +52,7 @@ class Part:
                 if isinstance(exc.__cause__, FileNotFoundError):
                     continue
                 raise
-            return cls(folder, lock) if lock else None
+            return cls(folder, lock, is_fresh=is_fresh) if lock else None
         raise StoreError(f"Cannot lock {str(folder)!r}: it keeps vanishing.")
 
     @staticmethod
@@ -67,7 +67,7 @@ class Part:
     @property
     def is_fresh(self) -> bool:
         """Whether nobody has left anything here."""
-        return self._entries() == ["lock"]
+        return self._is_made or self._entries() == ["lock"]
 
     def resume(self) -> Journal | None:
         """Open what an earlier run left; None where there is nothing that can be trusted."""
@@ -102,6 +102,21 @@ class Part:
         self.fd = self._open_data(os.O_RDWR | os.O_CREAT | os.O_EXCL)
         if size:
             self._allocate(size, allocate)
+
+    def write_whole(self, data: bytes) -> None:
+        """All of a small file at once, in a part that nothing was received into."""
+        with disk_errors("write", self.data):
+            if self.fd < 0:
+                self.fd = self._open_fresh()
+            write_all(self.fd, data, 0)
+
+    def _open_fresh(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+        try:
+            return open_regular(self.data, flags)
+        except FileExistsError:
+            self.discard()
+            return open_regular(self.data, flags)
 
     def discard(self) -> None:
         """Forget what was received: data first, so that no journal ever vouches for data that is gone."""
@@ -279,11 +294,19 @@ class Part:
             self.fd = -1
 
 
-def _make(folder: Path) -> None:
-    """mkdir -p, also while somebody takes the folder away: mkdir finds it, and a moment later it is gone.
+def _make(folder: Path) -> bool:
+    """mkdir -p, also while somebody takes the folder away: mkdir finds it, and a moment later it is gone. Whether it
+    was made just now.
     A link to a folder is none: what we write and take away there would be somebody else's."""
-    with suppress(FileExistsError):
-        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        _check_folder(folder)
+        return False
+    return True
+
+
+def _check_folder(folder: Path) -> None:
     # One look only: between two, the next holder may have made the folder or taken it away.
     try:
         found = folder.lstat()

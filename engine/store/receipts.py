@@ -15,7 +15,7 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import PathError
 from engine.spans import Grid
-from engine.store.disk import disk_errors
+from engine.store.disk import disk_errors, write_all
 from engine.store.journal import CHECK
 
 
@@ -91,12 +91,24 @@ class Receipts:
         """Replace the receipt for its path; atomic. A lost receipt costs a hash run, so nothing is synced."""
         place = self._place(Path(receipt.path))
         with disk_errors("write the receipt", place):
-            if not self._folder.is_dir():
-                self._folder.mkdir(parents=True, exist_ok=True)
-            fresh = place.with_suffix(f".{os.getpid()}.tmp")
+            fresh = f"{place}.{os.getpid()}.tmp"
             shown = os.fsencode(receipt.path).decode("utf-8", "backslashreplace")
-            fresh.write_bytes(msgspec.json.encode(msgspec.structs.replace(receipt, path=shown)))
-            fresh.replace(place)
+            if shown != receipt.path:
+                receipt = msgspec.structs.replace(receipt, path=shown)
+            fd = self._open_fresh(fresh)
+            try:
+                write_all(fd, msgspec.json.encode(receipt), 0)
+            finally:
+                os.close(fd)
+            os.replace(fresh, place)  # noqa: PTH105 - a Path for each of a thousand files costs more than the renames
+
+    def _open_fresh(self, path: str) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            return os.open(path, flags, 0o666)
+        except FileNotFoundError:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return os.open(path, flags, 0o666)
 
     def forget(self, path: Path) -> None:
         """Without error where there is none."""

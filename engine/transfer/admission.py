@@ -135,7 +135,7 @@ def adopted(job: Job, digests: dict[str, str]) -> Receipt:
 def published_digest(remote: RemoteFile, etag: str | None) -> Digest | None:
     """What the Hub's own answer publishes: its ETag is the SHA-256 of a large file and Git's SHA-1 of a small one.
     Of no other origin is an ETag taken for a digest, nor of what a redirect leads to."""
-    if origin_of(remote.url) not in hub_origins() or "/resolve/" not in remote.url:
+    if "/resolve/" not in remote.url or origin_of(remote.url) not in hub_origins():
         return None
     text = (etag or "").removeprefix("W/").strip('"')
     for algorithm in ("sha256", "git-sha1"):

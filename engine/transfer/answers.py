@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from engine.remote_file import Identity
+from engine.spans import Span
 from engine.telemetry import redact
 from engine.transfer.messages import Lease, Opened
 from engine.transport.auth import origin_of
@@ -52,6 +53,14 @@ def facts_of(lease: Lease, answer: Answer) -> Opened:
         linked_size=_int(first.get("x-linked-size")),
         commit=first.get("x-repo-commit"),
     )
+
+
+def is_whole(opened: Opened, up_to: int) -> bool:
+    """Whether an answer that fits holds all of a file of at most up_to bytes."""
+    size = opened.identity.size
+    if size is None or size > up_to:
+        return False
+    return opened.status == 200 or (opened.status == 206 and opened.span == Span(0, size))
 
 
 def _int(text: str | None) -> int | None:

@@ -45,9 +45,18 @@ class Approach:
         return self._located is not None
 
     def lease(
-        self, number: int, lane: int, file: int, span: Span, identity: Identity, *, has_digest: bool
+        self,
+        number: int,
+        lane: int,
+        file: int,
+        span: Span,
+        identity: Identity,
+        *,
+        has_digest: bool,
+        whole: int = 0,
     ) -> Lease:
-        """The order for a lane; if it has to find the way, the others wait for it."""
+        """The order for a lane; if it has to find the way, the others wait for it. whole: up to what size it shall
+        bring all of the file at once, if it does."""
         is_known = self.has_ranges or self.is_stream
         if self._located is None:
             self._locating = number
@@ -62,6 +71,7 @@ class Approach:
             is_located=self._located not in (None, self._remote.url),
             wants_facts=self._located is None,
             is_probe=not is_known,
+            whole=whole,
             accept=self._remote.accept,
         )
 

@@ -38,6 +38,7 @@ from engine.transfer.messages import (
     PieceWritten,
     Revoke,
     SegmentWritten,
+    Whole,
 )
 from engine.transfer.progress import Tracker
 from engine.transfer.watch import Watch
@@ -146,6 +147,7 @@ class Coordinator:
                 self._in_hand = self._inbox.get_nowait()
         except queue.Empty:
             pass
+        self._shared.finisher.flush()
         now = time.monotonic()
         if now - self._last_tick >= _TICK_S:
             self._last_tick = now
@@ -225,6 +227,9 @@ class Coordinator:
                 self._shared.pauses.note(origin, seconds)
             case LeaseEnded():
                 self._lease_ended(message)
+            case Whole():
+                self._active[message.opened.file].whole_came(message)
+                self._lease_ended(message.ended)
             case LaneFree(lane):
                 slot = self._fleet.find(host, lane)
                 if slot is not None:
@@ -502,6 +507,8 @@ class Coordinator:
                 self._active[message.file].piece_written(message)
             case LeaseEnded():
                 self._slots.pop(message.lease, None)
+            case Whole():
+                self._slots.pop(message.ended.lease, None)
             case _Task():
                 message.deliver()
             case None:

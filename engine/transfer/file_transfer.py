@@ -28,6 +28,7 @@ from engine.telemetry import Log, redact
 from engine.transfer.admission import (
     accepted,
     adopted,
+    algorithms_for,
     can_continue,
     hash_target,
     is_another,
@@ -39,11 +40,11 @@ from engine.transfer.admission import (
 from engine.transfer.approach import Approach
 from engine.transfer.events import Event, FileDone, Notice, Retry, Waiting
 from engine.transfer.events import Plan as PlanEvent
-from engine.transfer.finish import Ending, Finished, finish, how_verified
+from engine.transfer.finish import Content, Ending, Finished, agrees, content_of, finish, how_verified
 from engine.transfer.finisher import Finisher
 from engine.transfer.health import Attempts
 from engine.transfer.job import Job
-from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Proceed, SegmentWritten
+from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Proceed, SegmentWritten, Whole
 from engine.transfer.plan import Plan
 from engine.transfer.proof import Proof
 from engine.transfer.redress import Redress
@@ -55,6 +56,8 @@ from engine.transport.verdicts import error_of, wait_s
 
 _log = Log(__name__)
 _SYNC_EVERY_BYTES = 256 << 20
+WHOLE_BYTES = 1 << 18
+"""Up to here a file comes in one answer, in memory, and needs no plan: what it costs is the request."""
 _INLINE_BYTES = 1 << 20
 """Up to here hashing and finishing cost less than handing them to a thread."""
 
@@ -106,6 +109,7 @@ class FileTransfer:
         """Of a stream of unknown length, before there is a plan."""
         self._checks: dict[int, int] = {}
         """Likewise."""
+        self._has_target = False
         self._is_measured = False
         """The size is where a stream ended, which may have been too early."""
         self._redress = Redress(self)
@@ -144,6 +148,8 @@ class FileTransfer:
     @property
     def done_bytes(self) -> int:
         """On disk: held and received."""
+        if self.result is not None:
+            return self.result.size
         return self.plan.written_bytes if self.plan else self._streamed_bytes
 
     @property
@@ -199,23 +205,29 @@ class FileTransfer:
             self.fail(as_engine_error(exc))
 
     def _admit(self) -> None:
-        if receipt := accepted(self.job, self._settings):
-            self._already_there(receipt)
+        if self._find_target():
             return
-        target_stat(self.job.target)
         self.part = Part.try_open(self.job.partial, wanted(self.job.remote))
         if self.part is None:
             self._wait_for_holder()
             return
         self.tally.restart_clock()
         self.state = "active"
-        if receipt := accepted(self.job, self._settings):  # whoever held the lock has finished it
-            self._already_there(receipt)
-        elif must_be_hashed(self.job, self._settings):
+        if self._find_target():
+            return  # whoever held the lock has finished it
+        if self._has_target and must_be_hashed(self.job, self._settings):
             self.state = "checking"
             self.start_task(lambda: hash_target(self.job, self._settings), self._target_hashed)
         else:
             self._begin()
+
+    def _find_target(self) -> bool:
+        """Look at the target; whether it is there and what is asked for, so that nothing is left to be done."""
+        self._has_target = target_stat(self.job.target) is not None
+        receipt = accepted(self.job, self._settings) if self._has_target else None
+        if receipt is not None:
+            self._already_there(receipt)
+        return receipt is not None
 
     def _wait_for_holder(self) -> None:
         holder = Part.holder(self.job.partial)
@@ -253,7 +265,7 @@ class FileTransfer:
         """Continue what an earlier run left, or start."""
         self._shared.finisher.prepare(self.job.receipts)
         if self.open_part.is_fresh:
-            if self.job.remote.size is not None:
+            if self.job.remote.size is not None and not 0 < self.job.remote.size <= self._whole_bytes:
                 self._start(self.job.remote.size)
             return
         if self._settings.force:
@@ -270,6 +282,11 @@ class FileTransfer:
             self._continue(journal)
         elif self.job.remote.size is not None:
             self._start(self.job.remote.size)
+
+    @property
+    def _whole_bytes(self) -> int:
+        """Up to what size a lane may bring the file whole."""
+        return min(WHOLE_BYTES, self._settings.segment_size)
 
     def _take_up(self, size: int) -> None:
         """Content that was set aside once, and is what is asked for now."""
@@ -315,18 +332,21 @@ class FileTransfer:
             if self._proof.check_of(span) == check:
                 whole += self.plan.hold_piece(span)
         self.tally.held = 0 if is_fresh else self.plan.written_bytes
+        self._tell_plan(grid.size, ranges=not self.is_stream)
+        for index in whole:
+            self._segment_done(index, self._proof.check_on_disk(index))
+        self._advance()
+
+    def _tell_plan(self, size: int, *, ranges: bool) -> None:
         self._emit(
             PlanEvent(
                 **self._names,
                 url=redact(self.job.remote.url),
-                size=grid.size,
+                size=size,
                 held_bytes=self.tally.held,
-                ranges=not self.is_stream,
+                ranges=ranges,
             )
         )
-        for index in whole:
-            self._segment_done(index, self._proof.check_on_disk(index))
-        self._advance()
 
     # Leases
 
@@ -343,7 +363,13 @@ class FileTransfer:
         if span is None:
             return None
         lease = self._approach.lease(
-            number, lane, self.number, span, self._identity, has_digest=self._digest is not None
+            number,
+            lane,
+            self.number,
+            span,
+            self._identity,
+            has_digest=self._digest is not None,
+            whole=0 if self.plan else self._whole_bytes,
         )
         self.leases[number] = Held(lease, self._attempts.round)
         self.tally.lanes_at_work(len(self.leases))
@@ -352,7 +378,7 @@ class FileTransfer:
     def _carve(self, number: int, rate_bytes_s: float, lanes: int) -> Span | None:
         if self.plan is None:
             # Either nobody has asked yet, or one stream of unknown length is at work.
-            return None if self._approach.is_open else Span(0, self._settings.segment_size)
+            return None if self._approach.is_open else Span(0, self._identity.size or self.segment_size)
         if self.is_stream:
             return self.plan.carve_rest(number)
         return self.plan.carve(number, rate_bytes_s, lanes)
@@ -371,6 +397,32 @@ class FileTransfer:
         except EngineError as exc:
             self.fail(exc)
         return None
+
+    def whole_came(self, message: Whole) -> None:
+        """A small file came in one answer; its lease is still to be ended."""
+        if message.ended.lease not in self.leases or self.state != "active":
+            return
+        self._approach.opened(message.opened)
+        self.tally.received(len(message.data))
+        try:
+            self._learn(message.opened)
+            if self.state == "active":
+                self._take_whole(message)
+        except EngineError as exc:
+            self.fail(exc)
+
+    def _take_whole(self, message: Whole) -> None:
+        """What is wanted goes straight to its end; with what is not, the same is done as with any other file."""
+        data = message.data
+        self._identity = msgspec.structs.replace(self._identity, size=len(data))
+        content = content_of(data, self._settings.segment_size, algorithms_for(self._digest, self._settings))
+        if not agrees(self._digest, content):
+            self.open_part.start(None, len(data), "sparse")
+            self.open_part.write_whole(data)
+            self._make_plan(Grid(len(data), self._settings.segment_size), content.checks, is_fresh=True)
+            return
+        self._tell_plan(len(data), ranges=message.opened.status == 206)
+        self._finish(content, data)
 
     def _learn(self, opened: Opened) -> None:
         """Validators and a published digest come with the first answer."""
@@ -400,7 +452,7 @@ class FileTransfer:
 
     def _proceed(self, probe: Lease, opened: Opened, may_proceed: Callable[[int], bool]) -> Proceed:
         manner = self._approach.judge(opened)
-        size = opened.identity.size
+        size = self._identity.size if opened.identity.size is None else opened.identity.size
         drop = Proceed(probe.lane, probe.lease, None, go=False)
         if manner == "ask without range":
             return drop
@@ -667,20 +719,23 @@ class FileTransfer:
                 self._proof, self._digest, content, is_stream=self.is_stream, is_measured=self._is_measured
             )
             return
+        self._finish(content)
+
+    def _finish(self, content: Content, data: bytes | None = None) -> None:
+        """Give the part its final name; data is all of it, where it is not on disk yet."""
         self.state = "finishing"
-        ending = Ending(self.job, self.open_part, self._identity, self._digest, content)
+        ending = Ending(self.job, self.open_part, self._identity, self._digest, content, data)
         if content.size <= content.segment_size:
             self._tasks.hand_to(lambda done: self._shared.finisher.add(ending, done), self._finished)
         else:
             self.start_task(lambda: finish(ending), self._finished)
 
     def _finished(self, finished: Finished) -> None:
-        assert self.plan is not None  # noqa: S101 - it was complete
         self.state = "done"
         self.result = self.tally.done(
             self.job.remote,
             str(self.job.target),
-            size=self.plan.grid.size,
+            size=finished.size,
             sha256=finished.sha256,
             verified=finished.verified,
             finish_s=finished.disk_s,

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import xxhash
 
-from engine.digest import Digest
+from engine.digest import Digest, start_hash
 from engine.remote_file import Identity
 from engine.store.disk import disk_errors, sync_folder
 from engine.store.journal import CHECK, url_hash
@@ -28,9 +29,23 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     """Hex by algorithm; empty where hashing is off."""
 
 
+def content_of(data: bytes, segment_size: int, algorithms: Sequence[str]) -> Content:
+    """Of a small file in memory, which is one segment at most."""
+    hashers = {name: start_hash(name, len(data)) for name in algorithms}
+    for hasher in hashers.values():
+        hasher.update(data)
+    return Content(
+        size=len(data),
+        segment_size=segment_size,
+        checks={0: xxhash.xxh3_64_intdigest(data)} if data else {},
+        digests={name: hasher.hexdigest() for name, hasher in hashers.items()},
+    )
+
+
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """It has its final name."""
 
+    size: int
     verified: Verified
     sha256: str | None
     disk_s: float
@@ -49,6 +64,13 @@ class Ending(msgspec.Struct, frozen=True):
     identity: Identity
     digest: Digest | None
     content: Content
+    data: bytes | None = None
+    """All of it, where it has not been written yet."""
+
+    def write(self) -> None:
+        """Put on disk what came whole."""
+        if self.data is not None:
+            self.part.write_whole(self.data)
 
     def vouch(self, final: os.stat_result) -> None:
         """Write the receipt and let go of the part."""
@@ -95,6 +117,7 @@ def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
                     sync_folder(folder)
                 synced.add(folder)
 
+    each(lambda _, ending: ending.write())
     each(lambda _, ending: ending.part.check_for(ending.job.target))
     if len(endings) > 1:
         each(lambda _, ending: ending.part.begin_sync())
@@ -108,7 +131,9 @@ def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
 
 def _finished(ending: Ending, disk_s: float) -> Finished:
     sha256 = ending.content.digests.get("sha256")
-    return Finished(verified=how_verified(ending.digest, sha256), sha256=sha256, disk_s=disk_s)
+    return Finished(
+        size=ending.content.size, verified=how_verified(ending.digest, sha256), sha256=sha256, disk_s=disk_s
+    )
 
 
 def _receipt(

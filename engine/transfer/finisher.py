@@ -37,9 +37,10 @@ class Finisher:
     def add(self, ending: Ending, done: Done) -> None:
         """Finish a file with the next batch; done hears of it on the coordinator's thread."""
         self._waiting.append(_Entry(ending, done))
-        self._go_on()
 
-    def _go_on(self) -> None:
+    def flush(self) -> None:
+        """Let the next batch begin, if none is under way. The coordinator calls this when it has taken in all that
+        had come, so that files that came together are one batch."""
         if self._waiting and not self._batch:
             self._batch, self._waiting = self._waiting, []
             endings = [entry.ending for entry in self._batch]
@@ -47,7 +48,7 @@ class Finisher:
 
     def _back(self, outcomes: list[Finished | Exception] | None, exc: BaseException | None) -> None:
         batch, self._batch = self._batch, []
-        self._go_on()
+        self.flush()
         each: Sequence[Finished | BaseException | None] = outcomes or [exc] * len(batch)
         for entry, outcome in zip(batch, each, strict=True):
             if isinstance(outcome, BaseException):

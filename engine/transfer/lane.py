@@ -8,7 +8,6 @@ throws away whatever its socket still yields. The lock is held around each write
 `revoke` returns no byte of that lease can reach the file any more, even though the thread may be stuck.
 """
 
-import os
 import queue
 import socket
 import threading
@@ -21,18 +20,21 @@ import xxhash
 from engine.errors import EngineError
 from engine.settings import Settings
 from engine.spans import Grid, Span
+from engine.store.disk import write_all
 from engine.telemetry import redact
-from engine.transfer.answers import facts_of, refuse_misfit, request_headers
+from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
 from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
 from engine.transfer.messages import (
     LaneFree,
     Lease,
     LeaseEnded,
+    Opened,
     Paused,
     PieceWritten,
     Proceed,
     SegmentWritten,
     Up,
+    Whole,
 )
 from engine.transport.auth import Credentials
 from engine.transport.metered import wake
@@ -92,6 +94,7 @@ class Lane:
         self._max_block = self._largest_block = max_block
         self._discarded = 0
         self._broken: OSError | None = None
+        self._whole: tuple[Opened, bytes] | None = None
         self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
         self._thread.start()
@@ -154,7 +157,7 @@ class Lane:
             self._lease, self._is_revoked = lease, lease.lease == self._revoked_early
             self._piece_start = self._position = lease.span.start if lease.span else 0
             self._discarded = 0
-            self._broken = None
+            self._broken = self._whole = None
             self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
             if self._is_revoked:
                 self._emit(self._ended(None, is_revoked=True))
@@ -181,7 +184,8 @@ class Lane:
             revoked = self._is_revoked
             if not revoked:
                 self._report_piece()
-                self._emit(self._ended(failure))
+                ended = self._ended(failure)
+                self._emit(Whole(*self._whole, ended) if self._whole else ended)
             self._lease = None
         if revoked:
             self._emit(LaneFree(self.number, self._discarded))
@@ -204,6 +208,9 @@ class Lane:
     def _take_answer(self, lease: Lease, answer: Answer) -> None:
         opened = facts_of(lease, answer)
         refuse_misfit(lease, answer, opened)
+        if lease.is_probe and is_whole(opened, lease.whole):
+            self._receive_whole(answer, opened)
+            return
         if lease.wants_facts or lease.is_probe:
             self._emit(opened)
         stop = lease.span.stop if lease.span else None
@@ -232,19 +239,27 @@ class Lane:
             if isinstance(order, Proceed) and order.lease == lease:
                 return order
 
+    def _receive_whole(self, answer: Answer, opened: Opened) -> None:
+        """A small file's body, into memory."""
+        self._cell.set_state(BODY)
+        size = opened.identity.size or 0
+        data = b""
+        while len(data) < size:
+            block = self._read(answer, size - len(data))
+            if not block:
+                raise _cut(answer)
+            data += block
+            self._cell.set_unreported(len(data))
+        self._release(answer)
+        self._whole = opened, data
+
     def _receive(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> None:
         """Body to disk until stop (None: its end), one segment after the other."""
         while stop is None or self._position < stop:
             if not self._receive_segment(lease, answer, part, stop):
                 if stop is None:
                     return
-                raise WireError(
-                    Failure(
-                        kind="cut",
-                        message=f"{redact(answer.url)} ended the body early.",
-                        url=redact(answer.url),
-                    )
-                )
+                raise _cut(answer)
         self._release(answer)
 
     def _receive_segment(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> bool:
@@ -363,8 +378,6 @@ class Lane:
         )
 
 
-def write_all(fd: int, data: bytes, offset: int) -> None:
-    """pwrite until everything is written; a signal or a nearly full disk may cut a write short."""
-    written = os.pwrite(fd, data, offset)
-    while written < len(data):
-        written += os.pwrite(fd, memoryview(data)[written:], offset + written)
+def _cut(answer: Answer) -> WireError:
+    shown = redact(answer.url)
+    return WireError(Failure(kind="cut", message=f"{shown} ended the body early.", url=shown))

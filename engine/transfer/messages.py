@@ -1,9 +1,10 @@
-"""What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, never file bytes.
+"""What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, and no file bytes but for a
+small file, which comes whole with the news of it.
 
 Down: Hello, Open, Lease, Proceed, Revoke, Close.
-Up: Paused, Opened, SegmentWritten, PieceWritten, LeaseEnded, LaneFree, Closed.
-Every lease ends with exactly one LeaseEnded, whoever ends it; whatever it wrote was reported before. After it
-nothing is written under that lease.
+Up: Paused, Opened, SegmentWritten, PieceWritten, LeaseEnded, Whole, LaneFree, Closed.
+Every lease ends with exactly one LeaseEnded, whoever ends it (within a Whole, where there is one); whatever it wrote
+was reported before. After it nothing is written under that lease.
 """
 
 import msgspec
@@ -59,6 +60,8 @@ class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """Answer with Opened before the body."""
     is_probe: bool = False
     """Wait for Proceed before the body: the part does not exist yet."""
+    whole: int = 0
+    """A probe's answer of up to so many bytes is sent back whole: it needs no Proceed and no part."""
     accept: str | None = None
     """The media types that the answer may have; None for any."""
 
@@ -145,6 +148,14 @@ class LeaseEnded(Message, frozen=True, array_like=True, tag="ended"):
     limit_s: float = 0.0
 
 
+class Whole(Message, frozen=True, array_like=True, tag="whole"):
+    """All of a small file in the one answer to a probe. Nothing of it is on disk."""
+
+    opened: Opened
+    data: bytes
+    ended: LeaseEnded
+
+
 class LaneFree(Message, frozen=True, array_like=True, tag="free"):
     """A lane whose lease was revoked has come back."""
 
@@ -159,4 +170,4 @@ class Closed(Message, frozen=True, array_like=True, tag="closed"):
 
 
 Down = Hello | Open | Lease | Proceed | Revoke | Close
-Up = Paused | Opened | SegmentWritten | PieceWritten | LeaseEnded | LaneFree | Closed
+Up = Paused | Opened | SegmentWritten | PieceWritten | LeaseEnded | Whole | LaneFree | Closed

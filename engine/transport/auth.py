@@ -8,6 +8,7 @@ header that the user typed goes to the origin of what they typed. A redirect to 
 import os
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
+@lru_cache(maxsize=256)
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL, the port always written: "https://hf.co:443". Raises PathError."""
     try:

@@ -9,6 +9,8 @@ from engine.telemetry import redact
 MAX_HOPS = 20
 """As browsers and the Hub's client do."""
 
+_VISIBLE = re.compile("[!-~]*").fullmatch
+
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -28,7 +30,7 @@ def check_url(url: str) -> str:
             f"A user or password in the URL is refused, since it would end up in logs: {redact(url)[:200]!r}. "
             "Use --token or --header."
         )
-    if any(not 0x21 <= ord(c) <= 0x7E for c in url):
+    if not _VISIBLE(url):
         raise PathError(
             f"A URL may hold visible ASCII only (percent-encode the rest): {redact(url)[:200]!r}."
         )
@@ -58,7 +60,7 @@ def _joined(current: str, reference: str) -> str:
     that has none: both are judged before."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", reference):
         check_url(reference)
-    if any(not 0x21 <= ord(c) <= 0x7E for c in reference):
+    if not _VISIBLE(reference):
         raise PathError(f"A URL may hold visible ASCII only: {redact(reference)[:200]!r}.")
     try:
         return check_url(urljoin(current, reference))
