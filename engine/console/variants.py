@@ -13,7 +13,8 @@ from engine.library.fitting import available_memory
 from engine.model_path import ModelPath
 from engine.settings import Settings, home
 from engine.sources import Choice
-from engine.sources.variants import Survey, Variant, survey
+from engine.sources.survey import survey
+from engine.sources.variants import Survey, Variant
 from engine.store.aliases import Aliases
 
 _COLUMNS = ("quantization", "size", "bits/weight", "memory", "fits", "quality", "speed", "7B takes", "use")
@@ -22,7 +23,8 @@ _COLUMNS = ("quantization", "size", "bits/weight", "memory", "fits", "quality", 
 class VariantLine(msgspec.Struct, frozen=True, tag_field="event", tag="variant", kw_only=True):
     """One line of --json. Sizes are bytes; what is not known is null."""
 
-    quantization: str
+    quantization: str | None
+    tag: str | None
     files: tuple[str, ...]
     size: int
     bits_per_weight: float | None
@@ -52,15 +54,18 @@ def run_variants(text: str, revision: str | None, token: str | None, *, as_json:
             stdout().say(os.fsdecode(msgspec.json.encode(_line(variant, available))))
         return 0
     stderr().say(printable(_headline(path, found, available)))
-    for row in _table([_row(_line(variant, available)) for variant in found.variants]):
+    columns = ("tag", *_COLUMNS) if any(variant.tag for variant in found.variants) else _COLUMNS
+    for row in _table([columns, *(_row(_line(variant, available)) for variant in found.variants)]):
         stdout().say(row)
     return 0
 
 
 def _line(variant: Variant, available: int) -> VariantLine:
-    advice = ADVICE.get(variant.name)
+    quantization = variant.quantization if variant.tag else variant.name
+    advice = ADVICE.get(quantization or "")
     return VariantLine(
-        quantization=variant.name,
+        quantization=quantization,
+        tag=variant.tag,
         files=variant.files,
         size=variant.size,
         bits_per_weight=variant.bits_per_weight,
@@ -75,8 +80,11 @@ def _line(variant: Variant, available: int) -> VariantLine:
 
 
 def _row(line: VariantLine) -> tuple[str, ...]:
+    names = (line.tag, line.quantization or "-") if line.tag else (line.quantization or "-",)
+    default = " (default)" if line.default else ""
     return (
-        printable(line.quantization) + (" (default)" if line.default else ""),
+        printable(names[0]) + default,
+        *names[1:],
         format_size(line.size),
         f"{line.bits_per_weight:.2f}" if line.bits_per_weight is not None else "-",
         format_size(line.memory),
@@ -89,8 +97,7 @@ def _row(line: VariantLine) -> tuple[str, ...]:
 
 
 def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    rows = [_COLUMNS, *rows]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

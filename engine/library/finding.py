@@ -16,6 +16,7 @@ from engine.library.shelves import Shelf, Shelves
 from engine.model_downloader import loose_job, stored_job
 from engine.model_manifest import Selection
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
+from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteFile, RemoteName
 from engine.settings import Settings
 from engine.sources import Choice, Source, find_source
@@ -132,6 +133,7 @@ def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves)
             choice = fitted(client, path, choice)
         files = remembered_files(source, client, path, choice) if request.may_remember else None
         files = files or source.list_files(client, path, choice)
+        path, choice = _as_found(path, choice, files[0])
         _check_single(path, files, request)
         shelf = shelves.find(path) if request.is_for_store else None
         jobs = [_job(path, file, request, source, shelf.folder if shelf else "") for file in files]
@@ -157,6 +159,13 @@ def _named(path: ModelPath, quantization: str | None) -> ModelPath:
         return path
     pin = path.pin or (path.tag if path.tag != "main" else None)
     return msgspec.structs.replace(path, tag=quantization.upper(), pin=pin)
+
+
+def _as_found(path: ModelPath, choice: Choice, file: RemoteFile) -> tuple[ModelPath, Choice]:
+    """The path with the tag that was chosen among an OCI registry's: two tags are two models."""
+    if path.url is not None or path.registry == HUB_REGISTRY or file.model in ("", path.canonical):
+        return path, choice
+    return ModelRegistry.parse(file.model), msgspec.structs.replace(choice, quant=None, revision=None)
 
 
 def _called(output: Path) -> str:

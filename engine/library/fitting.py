@@ -6,7 +6,7 @@ import msgspec
 
 from engine.model_path import ModelPath
 from engine.sources import Choice
-from engine.sources.variants import survey
+from engine.sources.survey import survey
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -22,6 +22,8 @@ def is_auto(path: ModelPath, choice: Choice) -> bool:
 def fitted(client: "Client", path: ModelPath, choice: Choice) -> Choice:
     """The choice with "auto" replaced by what fits. Raises EngineError where nothing does, and as survey does."""
     variant = survey(client, path, choice).largest_within(available_memory())
+    if variant.tag is not None:
+        return msgspec.structs.replace(choice, quant=None, revision=variant.tag)
     if variant.quantization is None:
         return msgspec.structs.replace(choice, quant=None, file=variant.files[0])
     return msgspec.structs.replace(choice, quant=variant.quantization)

@@ -1,6 +1,7 @@
 """A custom registry: which protocol it speaks is found by asking, the Hub's first, and remembered."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from engine.errors import AccessDenied, EngineError, NotFound, ProtocolViolation
 from engine.model_path import ModelPath
@@ -15,6 +16,7 @@ from engine.telemetry import Log
 if TYPE_CHECKING:
     from engine.transport.client import Client
 
+_T = TypeVar("_T")
 _log = Log(__name__)
 _HUB, _OCI = "hub", "oci"
 _WORDS = {_HUB: "as a Hub", _OCI: "as an OCI registry"}
@@ -42,18 +44,22 @@ class Custom:
 
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """As Source says. Where no protocol fits, the error holds the answers to both."""
+        return self.ask(path, lambda source: source.list_files(client, path, choice))
+
+    def ask(self, path: ModelPath, question: Callable[[HuggingFace | Oci], _T]) -> _T:
+        """The answer in the first protocol that has one. Raises as list_files does, and what the question raises."""
         refused: dict[str, EngineError] = {}
         for protocol in self._order(path):
             source = HuggingFace(self._origin) if protocol == _HUB else Oci()
             try:
-                files = source.list_files(client, path, choice)
+                found = question(source)
             except (NotFound, AccessDenied, ProtocolViolation) as exc:
                 _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
                 refused[protocol] = exc
                 continue
             self._source = source
             self._known.remember(self._origin, protocol)
-            return files
+            return found
         raise _none_fits(path, refused)
 
     def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:

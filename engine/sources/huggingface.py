@@ -6,9 +6,8 @@ branch that moves meanwhile cannot mix two versions. A commit that was named in 
 """
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 import msgspec
 
@@ -16,7 +15,7 @@ from engine.digest import Digest
 from engine.errors import NotFound, PathError, ProtocolViolation, UsageError
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
-from engine.sources.listing import Entry, RawManifest
+from engine.sources.listing import Entry, RawManifest, next_page
 from engine.sources.selection import Choice, Wish, select
 from engine.telemetry import Log, redact
 from engine.transport.auth import origin_of
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 _log = Log(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.ASCII | re.IGNORECASE)
 _MAX_PAGES = 1000
 """Of 1000 entries each, as the Hub serves them: ten times its advice of at most 100,000 files in a repository."""
 _MAX_LISTING = 256 << 20
@@ -138,7 +136,10 @@ class HuggingFace:
                 if node.type == "file" and entries.setdefault(node.path, entry := _entry(node, url)) != entry:
                     raise _broken(url, f"it names {node.path[:120]!r} twice, differently")
             origins.add(origin_of(answer.url))
-            following = _next_page(following, answer.headers, origins)
+            try:
+                following = next_page(following, answer.headers, origins)
+            except ValueError as exc:
+                raise _broken(url, str(exc)) from exc
         return list(entries.values())
 
     def _remote(self, path: ModelPath, commit: str, entry: Entry) -> RemoteFile:
@@ -174,20 +175,6 @@ def _entry(node: _Node, url: str) -> Entry:
     except PathError as exc:
         raise _broken(url, f"the digest of {node.path[:120]!r} is none") from exc
     return Entry(node.path, node.size, digest)
-
-
-def _next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> str | None:
-    """The address in Link (RFC 8288), which must stay where the credentials belong."""
-    match = _NEXT.search(headers.get("Link") or headers.get("link") or "")
-    if not match:
-        return None
-    try:
-        url: str = urljoin(current, match[1])
-        if origin_of(url) not in origins:
-            raise _broken(current, f"its next page is elsewhere: {redact(url)}")
-    except ValueError as exc:
-        raise _broken(current, "its next page has no readable address") from exc
-    return url
 
 
 def _decoded(body: bytes, kind: type[_T], url: str) -> _T:

@@ -1,11 +1,16 @@
 """A repository's files as its registry lists them: names here are a stranger's, not yet checked."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urljoin
 
 import msgspec
 
 from engine.digest import Digest
+from engine.telemetry import redact
+from engine.transport.auth import origin_of
 
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.ASCII | re.IGNORECASE)
 _SHOWN = 20
 
 
@@ -25,6 +30,18 @@ class RawManifest(msgspec.Struct, frozen=True):
     digest: str
     """ "sha256:<hex>", computed."""
     url: str
+
+
+def next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> str | None:
+    """Where a listing goes on (RFC 8288, rel="next"); None at its end. Raises ValueError where that is not at one of
+    these origins: credentials go along."""
+    match = _NEXT.search(headers.get("Link") or headers.get("link") or "")
+    if not match:
+        return None
+    url: str = urljoin(current, match[1])
+    if origin_of(url) not in origins:
+        raise ValueError(f"its next page is elsewhere: {redact(url)}")
+    return url
 
 
 def in_words(names: Iterable[str]) -> str:

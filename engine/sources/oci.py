@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.errors import DigestMismatch, NotFound, PathError, UsageError
-from engine.model_path import ModelPath
+from engine.errors import DigestMismatch, NotFound, PathError, ProtocolViolation, UsageError
+from engine.model_path import OLLAMA_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.listing import RawManifest, in_words
 from engine.sources.oci_layers import Layer, layers_of
@@ -26,6 +26,7 @@ from engine.sources.oci_manifest import (
     broken,
     parse_manifest,
 )
+from engine.sources.oci_tags import Tagged, list_tags, named, ollama_advice, quantization_in
 from engine.sources.selection import Choice, matches
 from engine.telemetry import Log, redact
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _log = Log(__name__)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_MAX_TAGS = 100
 _MAX_DEPTH = 3
 """Indexes below each other: two are seen in the wild."""
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -50,8 +52,9 @@ class Oci:
         """Nothing cheaper than the listing tells it."""
 
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
-        """As Source says. One request, one more for each index on the way."""
-        path = _chosen(path, choice)
+        """As Source says. One request, one more for each index on the way; those for a list of tags, where a
+        quantization is to choose one."""
+        path = self._of_quantization(client, path, choice.quant) if choice.quant else _chosen(path, choice)
         raw = self.read_manifest(client, path)
         manifest = parse_manifest(raw.body, redact(raw.url))
         if isinstance(manifest, Index):
@@ -61,6 +64,56 @@ class Oci:
         layers = _wanted(layers_of(manifest, path.repository, label), choice)
         _log.info("model.listed", model=path.canonical, manifest=raw.digest, chosen=len(layers))
         return [_remote(path, raw, layer) for layer in layers]
+
+    def tagged(self, client: "Client", path: ModelPath) -> list[Tagged]:
+        """All tags that stand for a model, at most the first hundred. Raises as a list of tags does."""
+        tags = list_tags(client, path)
+        if len(tags) > _MAX_TAGS:
+            _log.warning("tags.cut", model=path.canonical, tags=len(tags), read=_MAX_TAGS)
+        found = [one for tag in tags[:_MAX_TAGS] if (one := self._tagged(client, path, tag)) is not None]
+        # "latest" says nothing of itself; another tag of the same manifest may.
+        known = {one.digest: one.quantization for one in found if one.quantization}
+        return [msgspec.structs.replace(one, quantization=known.get(one.digest)) for one in found]
+
+    def _tagged(self, client: "Client", path: ModelPath, tag: str) -> Tagged | None:
+        base = path.manifest_url.rpartition("/manifests/")[0]
+        try:
+            raw = self.read_manifest(client, msgspec.structs.replace(path, tag=tag, pin=None))
+            manifest = parse_manifest(raw.body, redact(raw.url))
+            layers = [] if isinstance(manifest, Index) else layers_of(manifest, path.repository, tag)
+            quantization = quantization_in(client, base, tag, layers)
+        except (NotFound, UsageError, PathError, ProtocolViolation, DigestMismatch) as exc:
+            _log.info("tag.skipped", model=path.canonical, tag=tag, error=str(exc))
+            return None
+        models = [layer for layer in layers if layer.role == "model"] or layers[:1]
+        return Tagged(tag, raw.digest, quantization, models)
+
+    def _of_quantization(self, client: "Client", path: ModelPath, quant: str) -> ModelPath:
+        """The path with the tag of this quantization. Raises UsageError for a choice that says two things, and where
+        several tags are of it; NotFound, which lists what there is."""
+        if path.registry == OLLAMA_REGISTRY:
+            raise UsageError(ollama_advice(path))
+        if path.tag is not None or path.pin is not None:
+            raise UsageError(
+                f"{path.canonical} names what is pulled, and -q {quant} another one. Leave one out; where the tag "
+                f"chooses the quantization, {path.model_id}:TAG is all it takes."
+            )
+        tags = list_tags(client, path)
+        found = named(tags, quant)
+        if not found:
+            everything = self.tagged(client, path)
+            same = {one.digest: one.tag for one in everything if one.quantization == quant.upper()}
+            found = list(same.values())
+            tags = [f"{one.tag} ({one.quantization})" if one.quantization else one.tag for one in everything]
+        if not found:
+            raise NotFound(
+                f"There is no quantization {quant!r} of {path.canonical}. There are: {in_words(tags)}. Choose a tag."
+            )
+        if len(found) > 1:
+            raise UsageError(
+                f"Several tags of {path.canonical} are {quant}: {in_words(found)}. Name one of them."
+            )
+        return msgspec.structs.replace(path, tag=found[0])
 
     def refresh(self, client: "Client", file: RemoteFile) -> RemoteFile:  # noqa: ARG002 - Source's signature
         """The same: a blob is asked for by its digest, and whatever is published for a tag now is another blob."""
@@ -89,10 +142,6 @@ class Oci:
 
 def _chosen(path: ModelPath, choice: Choice) -> ModelPath:
     """The path with the choice in it. Raises UsageError for a choice that means nothing here."""
-    if choice.quant is not None:
-        raise UsageError(
-            f"-q chooses among a repository's files; in this registry the tag does: {path.model_id}:{choice.quant}."
-        )
     revision = choice.revision
     if revision is None:
         return path

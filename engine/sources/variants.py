@@ -10,16 +10,15 @@ from urllib.parse import quote
 
 import msgspec
 
-from engine.errors import EngineError, NotFound, UsageError
+from engine.errors import EngineError, NotFound
 from engine.gguf_header import GgufHeader, read_header
-from engine.model_path import HUB_REGISTRY, OLLAMA_REGISTRY, ModelPath
+from engine.model_path import ModelPath
 from engine.sources.gguf import Model, default, is_model, models_in, with_tag
 from engine.sources.huggingface import HuggingFace
 from engine.sources.listing import Entry, in_words
 from engine.sources.selection import Choice, Wish, matches
 from engine.spans import Span
 from engine.telemetry import Log
-from engine.transport.auth import hub_endpoint
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -43,6 +42,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     memory: int
     """Bytes, by the rule above."""
     is_default: bool
+    tag: str | None = None
+    """Under which it is pulled from an OCI registry; None on a Hub, where the quantization says it."""
 
 
 class Survey(msgspec.Struct, frozen=True):
@@ -66,10 +67,9 @@ class Survey(msgspec.Struct, frozen=True):
         return fitting[-1]
 
 
-def survey(client: "Client", path: ModelPath, choice: Choice) -> Survey:
-    """All variants of a model. Raises NotFound where there are none, or not the one that path or choice name, and
-    what a listing raises; UsageError where the registry keeps its quantizations in another way."""
-    source = _hub_of(path)
+def survey_hub(client: "Client", source: HuggingFace, path: ModelPath, choice: Choice) -> Survey:
+    """All variants of a Hub's model. Raises NotFound where there are none, or not the one that path or choice name,
+    and what a listing raises."""
     wish = Wish.of(path, choice)
     commit = source.resolve(client, path.model_id, wish.revision)
     entries = [
@@ -88,22 +88,8 @@ def survey(client: "Client", path: ModelPath, choice: Choice) -> Survey:
     return Survey(variants_of(models, header), header)
 
 
-def _hub_of(path: ModelPath) -> HuggingFace:
-    """The Hub that has this model; a custom registry is taken for one, since others list no files."""
-    if path.url is not None or path.registry == OLLAMA_REGISTRY or (path.pin or "").startswith("sha256:"):
-        raise UsageError(
-            f"{path.canonical} is no Hub repository, so there is nothing to choose among: on the Ollama registry and "
-            "on OCI registries a quantization is part of the tag (ollama.com/library lists them); a URL is one file."
-        )
-    return HuggingFace(
-        hub_endpoint() if path.registry == HUB_REGISTRY else f"{path.scheme}://{path.registry}"
-    )
-
-
 def variants_of(models: list[Model], header: GgufHeader | None) -> list[Variant]:
     """The smallest first. Pure."""
-    context = (header and header.context_length) or CACHE_TOKENS
-    cache = (header and header.cache_bytes(min(context, CACHE_TOKENS))) or 0
     weights = header.parameter_count if header else None
     usual = default(models)
     found = [
@@ -113,7 +99,7 @@ def variants_of(models: list[Model], header: GgufHeader | None) -> list[Variant]
             files=tuple(entry.path for _, entry in sorted(model.shards.items())),
             size=model.size,
             bits_per_weight=round(8 * model.size / weights, 2) if weights else None,
-            memory=(model.size + cache) * 11 // 10,
+            memory=memory_for(model.size, header),
             is_default=model is usual,
         )
         for model in models
@@ -122,12 +108,24 @@ def variants_of(models: list[Model], header: GgufHeader | None) -> list[Variant]
     return sorted(found, key=lambda variant: variant.size)
 
 
+def memory_for(size_bytes: int, header: GgufHeader | None) -> int:
+    """Bytes, by the rule above, of files of this size."""
+    context = (header and header.context_length) or CACHE_TOKENS
+    cache = (header and header.cache_bytes(min(context, CACHE_TOKENS))) or 0
+    return (size_bytes + cache) * 11 // 10
+
+
+def header_of(client: "Client", url: str, entry: Entry, limit_bytes: int = _MAX_READ) -> GgufHeader:
+    """What the start of a file says, as far as it is fetched. Raises EngineError."""
+    return read_header(_Remote(client, url, min(entry.size, limit_bytes)), partial=True)
+
+
 def _header(client: "Client", base: str, models: Iterable[Model]) -> GgufHeader | None:
     """What one file says of all: one that is whole, since a shard knows but its own weights."""
     model = min(models, key=lambda model: (model.count > 1, model.size))
     entry = next(iter(sorted(model.shards.items())))[1]
     try:
-        return read_header(_Remote(client, f"{base}/{quote(entry.path)}", entry), partial=True)
+        return header_of(client, f"{base}/{quote(entry.path)}", entry)
     except EngineError as exc:
         # Sizes are worth something without it, and a gated repository lists what it does not hand out.
         _log.warning("header.unreadable", file=entry.path, error=str(exc))
@@ -137,10 +135,10 @@ def _header(client: "Client", base: str, models: Iterable[Model]) -> GgufHeader 
 class _Remote:
     """The start of a file on a server, fetched as it is read, in steps that double."""
 
-    def __init__(self, client: "Client", url: str, entry: Entry) -> None:
+    def __init__(self, client: "Client", url: str, size_bytes: int) -> None:
         self._client = client
         self._url = url
-        self._size = min(entry.size, _MAX_READ)
+        self._size = size_bytes
         self._held = b""
         self._at = 0
         self._step = _FIRST_STEP
