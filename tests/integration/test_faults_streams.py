@@ -1,11 +1,14 @@
 """Servers without ranges, without a length, with HTTP/1.0: one stream, and the user is told."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.certificates import Certificates
+from tests.command import Command
+from tests.hub import Hub
 from tests.integration.trial import MIB, Trial
 
 SIZE = 3 * MIB + 7
@@ -130,3 +133,48 @@ def test_a_reset_is_never_taken_for_the_end(try_file: Callable[..., Trial]) -> N
     assert trial.origin.fired("reset") == 1
     assert "Starting again" in result.stderr
     trial.assert_exact()
+
+
+# Informational responses
+
+
+@pytest.mark.parametrize("code", [100, 102, 103, 199])
+@pytest.mark.parametrize("manners", [{}, *STREAMS], ids=["ranges", *IDS])
+def test_informational_responses_are_passed_over(
+    try_file: Callable[..., Trial], manners: dict[str, Any], code: int
+) -> None:
+    """RFC 9110 §15.2: before every answer, ranges and whole bodies, on connections that are kept."""
+    trial = try_file(SIZE, **manners)
+    trial.origin.fault("informational", code=code, count=2)
+    trial.pull("-p", 1)
+    assert trial.origin.fired("informational") == len(trial.origin.requests)
+    assert trial.origin.connections <= 2 or manners
+    trial.assert_exact()
+
+
+def test_informational_responses_over_tls(try_file: Callable[..., Trial], tls: Certificates) -> None:
+    """Early Hints come from servers that speak TLS."""
+    trial = try_file(SIZE, tls=tls)
+    trial.origin.fault("informational")
+    trial.pull()
+    trial.assert_exact()
+
+
+def test_informational_responses_before_a_listing(
+    command: Command, origin_factory: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And before a redirect, and behind it."""
+    hub = Hub(origin_factory(), origin_factory())
+    hub.add("ns/m", {"m-Q4_K_M.gguf": b"m" * 50})
+    hub.site.fault("informational")
+    hub.content.fault("informational")
+    monkeypatch.setenv("HF_ENDPOINT", hub.site.base)
+    command.run("pull", "hf.co/ns/m", "-d", tmp_path / "out").check(0)
+    assert (tmp_path / "out/m-Q4_K_M.gguf").read_bytes() == b"m" * 50
+
+
+@pytest.mark.parametrize(("code", "count"), [(103, 1000), (100, 1000), (101, 1)])
+def test_informational_responses_without_end(trial: Trial, code: int, count: int) -> None:
+    """Not for ever; and a change of protocol, which nobody asked for, is no answer: exit 5."""
+    trial.origin.fault("informational", code=code, count=count)
+    trial.assert_failed(trial.pull("--retries", 1, code=5))

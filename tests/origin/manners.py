@@ -47,6 +47,14 @@ def hang_before_headers(exchange: Exchange, *, seconds: float | None = None) -> 
 
 
 @kind("before")
+def informational(exchange: Exchange, *, code: int = 103, count: int = 1) -> None:
+    """So many informational responses, each with a header, before the answer."""
+    lines = f"HTTP/1.1 {code} Informational\r\nLink: </style.css>; rel=preload\r\nContent-Length: 5\r\n\r\n"
+    for _ in range(count):
+        exchange.connection.send(lines.encode())
+
+
+@kind("before")
 def drip_headers(exchange: Exchange, *, every_s: float = 0.1) -> None:
     """An answer that begins, and never gets beyond its headers: another line now and then."""
     exchange.connection.send(b"HTTP/1.1 200 OK\r\n")

@@ -10,6 +10,14 @@ from tests.origin import Origin
 from tests.unit.origin.made import MODEL, Fetch, Make, get, raw
 
 
+def test_informational(origin: Origin) -> None:
+    """informational: responses that are none yet, then the good answer."""
+    origin.fault("informational", code=103, count=2, times=1)
+    said = raw(origin, get("m", "Connection: close"))
+    assert said.count(b"HTTP/1.1 103 ") == 2
+    assert said.rindex(b"HTTP/1.1 103 ") < said.index(b"HTTP/1.1 200 ")
+
+
 def test_drip_headers(origin: Origin) -> None:
     """drip_headers: a status line, then header after header, without an end."""
     origin.fault("drip_headers", every_s=0.01)
