@@ -61,6 +61,10 @@ class PullOptions(Request, frozen=True, kw_only=True):
     into: Literal["hf-cache", "ollama"] | None = None
     """Whose store gets the models, too."""
 
+    @property
+    def may_write(self) -> bool:
+        return not self.dry_run
+
 
 class _Faults:
     """Collects what is wrong, so that all of it is told at once."""

@@ -51,6 +51,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_for_store and not self.settings.force
 
     @property
+    def may_write(self) -> bool:
+        """Whether what is found out on the way may be remembered on disk."""
+        return True
+
+    @property
     def is_for_store(self) -> bool:
         return self.directory is None and self.output is None
 
@@ -125,7 +130,7 @@ def find_all(requests: Sequence[Request], credentials: Credentials) -> list[Foun
 def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves) -> Found:
     try:
         path = _named(path, request.choice.quant)
-        source = find_source(path)
+        source = find_source(path, may_write=request.may_write)
         choice = request.choice
         if path.url is not None and request.output is not None:
             choice = msgspec.structs.replace(choice, name=_called(request.output))

@@ -5,7 +5,6 @@ its own store names it by a digest, the two must agree. The store then has it as
 the original wherever the disk can, and is read-only then. What was there stays where it is.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
 from engine.library.shelves import Shelves, shelf_of
+from engine.library.splits import missing_shards, set_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import quantization_of
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName
 from engine.settings import MIB, home
+from engine.sources.listing import in_words
 from engine.sources.oci_layers import layers_of
 from engine.sources.oci_manifest import parse_manifest
 from engine.store import layout
@@ -31,7 +32,6 @@ from engine.store.receipts import Receipt
 from engine.transfer.admission import hash_file
 
 _MAX_DEPTH = 16
-_SPLIT = re.compile(r"-[0-9]{5}-of-[0-9]{5}$", re.ASCII)
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,9 +172,14 @@ def _from_ollama(model: OllamaModel) -> Candidate | Imported:
 
 
 def _ggufs(path: Path) -> Iterator[Path]:
-    """A file itself; GGUF files in and below a folder, in order."""
+    """A file itself, with the other shards of its set; GGUF files in and below a folder, in order."""
     if path.is_file():
-        yield path.resolve()
+        path = path.resolve()
+        whole = set_of(path.name)
+        beside = files_in(path.parent) if whole else [path]
+        yield from (
+            file for file in beside if set_of(file.name) == whole and file_inside(file, path.parent) == file
+        )
         return
     yield from _below(path, path, 0)
 
@@ -190,14 +195,15 @@ def _below(folder: Path, root: Path, depth: int) -> Iterator[Path]:
 
 def _split_together(files: Iterator[Path]) -> list[list[Path]]:
     """Shards of one model together, each other file alone."""
-    groups = dict[Path, list[Path]]()
+    groups = dict[object, list[Path]]()
     for file in files:
-        groups.setdefault(file.with_name(_SPLIT.sub("", file.stem)), []).append(file)
+        groups.setdefault((file.parent, set_of(file.name) or file.name), []).append(file)
     return list(groups.values())
 
 
 def _from_files(files: list[Path]) -> Candidate | Imported:
-    stem = _SPLIT.sub("", files[0].stem).lower()
+    whole = set_of(files[0].name)
+    stem = (whole[0] if whole else files[0].stem).lower()
     try:
         repository = RemoteName.parse(stem)
         found = [Found(name=RemoteName.parse(file.name), path=file, role="model") for file in files]
@@ -214,6 +220,7 @@ def _from_files(files: list[Path]) -> Candidate | Imported:
 
 
 def _import(candidate: Candidate) -> Imported:
+    _check_whole(candidate)
     usual = f"{candidate.namespace}/{candidate.repository}"
     shelf = Shelves().choose(candidate.key, candidate.registry, usual)
     folder = layout.inside(layout.models(home()), RemoteName.parse(shelf.folder))
@@ -242,6 +249,16 @@ def _import(candidate: Candidate) -> Imported:
         size=sum(r.size for r in receipts),
         notes=[shelf.explanation] if shelf.explanation else [],
     )
+
+
+def _check_whole(candidate: Candidate) -> None:
+    missing = missing_shards(str(file.name) for file in candidate.files)
+    if missing:
+        raise NotFound(
+            f"{str(candidate.files[0].path)!r} is a part of a model that is not complete: {in_words(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing. Put what is missing beside it and import it again, or "
+            "pull the model."
+        )
 
 
 def _take(file: Found, target: Path) -> Receipt:

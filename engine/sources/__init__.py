@@ -44,8 +44,9 @@ class Source(Protocol):
         ...
 
 
-def find_source(path: ModelPath) -> Source:
-    """The source that speaks this path's protocol; for a custom registry one that will find it out. Asks nobody."""
+def find_source(path: ModelPath, *, may_write: bool = True) -> Source:
+    """The source that speaks this path's protocol; for a custom registry one that will find it out, and remember it if
+    it may_write. Asks nobody."""
     if path.url is not None:
         from engine.sources.plain_http import PlainHttp
 
@@ -63,4 +64,4 @@ def find_source(path: ModelPath) -> Source:
     from engine.sources.custom import Custom
     from engine.sources.origins import KnownOrigins
 
-    return Custom(f"{path.scheme}://{path.registry}", KnownOrigins(home()))
+    return Custom(f"{path.scheme}://{path.registry}", KnownOrigins(home(), may_write=may_write))

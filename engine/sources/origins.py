@@ -19,16 +19,18 @@ _MAX_BYTES = 1 << 20
 class KnownOrigins:
     """The file of one store root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, may_write: bool = True) -> None:
         self._path = root / "origins.json"
+        self._may_write = may_write
 
     def protocol_of(self, origin: str) -> str | None:
         return self._read().get(origin)
 
     def remember(self, origin: str, protocol: str) -> None:
-        """Atomic. Of two who write at once one may be forgotten, which costs a request."""
+        """Atomic; nothing where nothing may be written. Of two who write at once one may be forgotten, which costs a
+        request."""
         known = self._read()
-        if known.get(origin) == protocol:
+        if known.get(origin) == protocol or not self._may_write:
             return
         fresh = self._path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
         try:

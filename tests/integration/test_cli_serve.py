@@ -138,6 +138,18 @@ def test_what_cannot_be_chosen(jarvis: Jarvis, hub: str, words: list[str], code:
     assert message in result.stderr and result.stderr.count("error: ") == 1
 
 
+def test_dry_run_of_a_custom_registry_writes_nothing(jarvis: Jarvis, home: Path, tmp_path: Path) -> None:
+    """Not even which protocol it speaks; the pull itself remembers that."""
+    (tmp_path / "models/ns/m").mkdir(parents=True)
+    (tmp_path / "models/ns/m/m.gguf").write_bytes(b"GGUF" * 1000)
+    with BackgroundServer(tmp_path / "models") as server:
+        path = f"{server.url.removeprefix('http://')}/ns/m"
+        assert jarvis("pull", path, "--dry-run", "--json").check(0).events_named("plan")
+        assert not home.exists()
+        jarvis("pull", path).check(0)
+    assert (home / "origins.json").exists()
+
+
 def test_dry_run_of_a_model_path(jarvis: Jarvis, hub: str, home: Path) -> None:
     """Names, sizes and places, from the listing alone."""
     result = jarvis("pull", "ns/repo", "--include", "*.gguf", "--dry-run", "--json").check(0)

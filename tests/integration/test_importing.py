@@ -61,6 +61,28 @@ def test_a_folder_of_models(command: Command, folder: Path, home: Path) -> None:
     assert blob(home, MODEL).stat().st_ino == before.st_ino
 
 
+def test_a_part_of_a_split_model_is_refused(command: Command, folder: Path, home: Path) -> None:
+    """With the names of what is missing; the other models are imported."""
+    (folder / "deep/Two-00001-of-00002.gguf").rename(folder / "deep/Two-00001-of-00003.gguf")
+    (folder / "deep/Two-00002-of-00002.gguf").rename(folder / "deep/Two-00002-of-00003.gguf")
+    done = command.run("import", folder).check(3)
+    assert "Two-00003-of-00003.gguf is missing" in done.stderr
+    (manifest,) = ManifestManager(home / "manifests").list_manifests()
+    assert manifest.model_key == "one-q4_k_m"
+    assert not (home / "llm/local/two").exists()
+
+
+def test_a_shard_brings_its_set(command: Command, folder: Path, home: Path) -> None:
+    """As a pull takes one for the whole; what lies beside it does not come."""
+    (folder / "deep/Other.gguf").write_bytes(b"GGUF3")
+    command.run("import", folder / "deep/Two-00002-of-00002.gguf").check()
+    (manifest,) = ManifestManager(home / "manifests").list_manifests()
+    assert [layer.filename for layer in manifest.layers] == [
+        "Two-00001-of-00002.gguf",
+        "Two-00002-of-00002.gguf",
+    ]
+
+
 def test_a_failure_does_not_stop_the_rest(command: Command, folder: Path, tmp_path: Path, home: Path) -> None:
     """What cannot be is told, with an exit code; pipes and links that lead out are passed over."""
     (folder / "bad\u202ename.gguf").write_bytes(b"x")
