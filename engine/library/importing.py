@@ -2,7 +2,7 @@
 
 A GGUF file, a folder of them, a Hugging Face cache or an Ollama store, told by its layout. Every file is hashed; where
 its own store names it by a digest, the two must agree. The store then has it as a blob that shares bytes with
-the original wherever the disk can, and is read-only then. What was there stays where it is.
+the original wherever the disk can. What was there stays where it is, and as it is, its mode too.
 """
 
 from collections.abc import Iterator
@@ -265,7 +265,7 @@ def _take(file: Found, target: Path) -> Receipt:
     """Hash a file, keep it as a blob, make the view; the view's receipt. The original is only read and linked."""
     blobs, receipt = Blobs(home()), _hashed(file)
     if blobs.find(receipt.sha256 or "") is None:
-        blobs.adopt(receipt)
+        blobs.adopt(receipt, is_ours=False)
         with disk_errors("look at", file.path):
             if not receipt.fits(file.path.lstat()):
                 blobs.remove(receipt.sha256 or "")

@@ -1,11 +1,12 @@
 """Blobs: verified contents by their SHA-256, each once, for all models and sources.
 
-A blob and the views of it below llm/ share their bytes wherever the file system can (linking.place). A blob is
+A blob and the views of it below llm/ share their bytes wherever the file system can (linking.place). What was
+imported, or found in another tool's store, may share them with that file, too, which keeps its mode: a file that
+turns read-only surprises its owner more than its changes would us, since a receipt notices them. A blob is
 believed while its receipt fits it, and hashed again when it does not; one whose content is another is put aside.
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from engine.digest import Digest
 from engine.store import layout
 from engine.store.disk import disk_errors
-from engine.store.linking import place
+from engine.store.linking import HARDLINK, place
 from engine.store.receipts import Receipt, Receipts
 from engine.telemetry import Log
 
@@ -42,9 +43,10 @@ class Blobs:
         receipt = self._receipts.find(path)
         return receipt if receipt and receipt.sha256 == sha256 and receipt.fits(stat) else None
 
-    def adopt(self, receipt: Receipt) -> None:
+    def adopt(self, receipt: Receipt, *, is_ours: bool = True) -> None:
         """Keep the verified file that this receipt is for as a blob; where one of that content is kept already, the
-        file becomes a view of it. Raises StoreError."""
+        file becomes a view of it. The blob is read-only, unless it is one file with something of somebody else's: the
+        file itself, where it is not ours, or another name that it had before. Raises StoreError."""
         sha256, path = receipt.sha256, Path(receipt.path)
         if sha256 is None:
             return
@@ -56,8 +58,8 @@ class Blobs:
         blob = self.path_of(sha256)
         with disk_errors("keep the blob", blob):
             blob.parent.mkdir(parents=True, exist_ok=True)
-            place(path, blob)
-            with suppress(PermissionError):  # a hard link to a file of somebody else's
+            is_free = is_ours and path.lstat().st_nlink == 1
+            if place(path, blob) != HARDLINK or is_free:
                 blob.chmod(_READ_ONLY)
         self._receipts.write(_moved(receipt, blob))
 

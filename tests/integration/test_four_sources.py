@@ -93,8 +93,8 @@ def test_what_a_registry_sent_is_handed_on(command: Command, sources, home: Path
 def test_the_hub_cache_is_searched_and_not_believed(
     command: Command, sources, home: Path, tmp_path: Path
 ) -> None:
-    """A content in another tool's store costs no bytes once it is hashed; one that is not what its name says is
-    fetched."""
+    """A content in another tool's store costs no bytes once it is hashed, and stays as it is, its mode too; one that is
+    not what its name says is fetched."""
     targets, env = sources
     cache = tmp_path / "cache"
     blobs = cache / "models--x--y" / "blobs"
@@ -104,6 +104,8 @@ def test_the_hub_cache_is_searched_and_not_believed(
     assert done["fetched_bytes"] == len(GGUF)
     command.run("rm", "ns/m-GGUF").check()
     (blobs / DIGEST).write_bytes(GGUF)
+    (blobs / DIGEST).chmod(0o640)
     (done,) = pull(command, {**env, "HF_HUB_CACHE": str(cache)}, *targets["hub"]).events_named("file")
     assert (done["fetched_bytes"], done["sha256"]) == (0, DIGEST)
     assert Path(done["path"]).read_bytes() == GGUF
+    assert (blobs / DIGEST).stat().st_mode & 0o777 == 0o640

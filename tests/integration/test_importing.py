@@ -61,6 +61,30 @@ def test_a_folder_of_models(command: Command, folder: Path, home: Path) -> None:
     assert blob(home, MODEL).stat().st_ino == before.st_ino
 
 
+def test_the_original_stays_as_it_is(command: Command, folder: Path, home: Path) -> None:
+    """Its mode, too, though the disk has both once; and it may go without harm."""
+    original = folder / "One-Q4_K_M.gguf"
+    original.chmod(0o640)
+    command.run("import", original).check()
+    assert original.stat().st_mode & 0o777 == 0o640
+    assert original.samefile(blob(home, MODEL)) or original.stat().st_blocks == 0
+    original.unlink()
+    original.write_bytes(b"another")
+    command.run("verify", "one-q4_k_m").check()
+    command.run("rm", "one-q4_k_m").check()
+    assert original.read_bytes() == b"another"
+
+
+def test_what_is_written_into_the_original_is_noticed(command: Command, folder: Path, home: Path) -> None:
+    """Nothing that has changed is taken for what was imported."""
+    command.run("import", folder / "One-Q4_K_M.gguf").check()
+    with (folder / "One-Q4_K_M.gguf").open("r+b") as file:
+        file.write(b"XXXX")
+    command.run("verify", "one-q4_k_m").check(6)
+    command.run("import", folder / "One-Q4_K_M.gguf").check()
+    command.run("verify", "one-q4_k_m").check()
+
+
 def test_a_part_of_a_split_model_is_refused(command: Command, folder: Path, home: Path) -> None:
     """With the names of what is missing; the other models are imported."""
     (folder / "deep/Two-00001-of-00002.gguf").rename(folder / "deep/Two-00001-of-00003.gguf")
