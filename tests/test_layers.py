@@ -37,7 +37,7 @@ FLOORS = """
     model_pages
     model_path
     remote_file
-    digest spans settings telemetry gguf_header
+    digest spans settings telemetry gguf_header safetensors_header
     errors
 """
 """From the top. What stands on one floor may import each other, unless a | is between them."""

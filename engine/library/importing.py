@@ -12,8 +12,10 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
+from engine.library.description import describe
 from engine.library.shelves import Shelves, shelf_of
 from engine.library.splits import missing_shards, set_of
+from engine.library.views import views_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_path import quantization_of
 from engine.model_registry import ModelRegistry
@@ -242,6 +244,10 @@ def _import(candidate: Candidate) -> Imported:
     manifest.mark_downloaded()
     if all(file.digest is not None for file in candidate.files):
         manifest.mark_verified()
+    describe(
+        manifest,
+        {layer.filename: place for layer, place in zip(manifest.layers, views_of(manifest), strict=True)},
+    )
     manager.update_manifest(candidate.key, manifest)
     return Imported(
         key=candidate.key,

@@ -14,6 +14,7 @@ from engine.library.uniting import unite
 from engine.library.views import original_of
 from engine.model_downloader import Outcome
 from engine.model_manifest import Layer, ManifestManager, ModelManifest
+from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout
 from engine.store.linking import write_whole
@@ -68,7 +69,7 @@ def _renewed(found: Found, done: list[tuple[Job, FileDone]], known: ModelManifes
     unite(fresh, known)
     if known is not None and _content(known) == _content(fresh):
         return known
-    describe(fresh, done[0][0].target)
+    describe(fresh, _files(fresh, done[0][0]))
     return fresh
 
 
@@ -112,6 +113,14 @@ def _manifest(found: Found, done: list[tuple[Job, FileDone]]) -> ModelManifest:
     if all(outcome.verified is True for _, outcome in done):
         manifest.mark_verified()
     return manifest
+
+
+def _files(manifest: ModelManifest, job: Job) -> dict[str, Path]:
+    """Where the files of a model lie, in the store or elsewhere: beside the one of this job."""
+    folder = job.target.parents[job.remote.name.count("/")]
+    return {
+        layer.filename: layout.inside(folder, RemoteName.parse(layer.filename)) for layer in manifest.layers
+    }
 
 
 def _unusual_folder(found: Found) -> str | None:

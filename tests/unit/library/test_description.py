@@ -1,5 +1,6 @@
 """What a model's file says about itself: filled in where nobody has said it, and never a reason to fail."""
 
+import json
 import os
 import struct
 from pathlib import Path
@@ -7,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from engine.console.gguf_file import write_gguf
-from engine.library.description import _count, describe
+from engine.library import description
+from engine.library.description import _count
 from engine.model_manifest import ModelManifest
+
+
+def describe(manifest: ModelManifest, *paths: Path) -> None:
+    description.describe(manifest, {path.name: path for path in paths})
 
 
 def empty(**fields: object) -> ModelManifest:
@@ -123,3 +129,64 @@ def test_what_is_no_gguf(tmp_path: Path) -> None:
 def test_counts_as_makers_write_them(weights: int | None, text: str | None) -> None:
     """One decimal, and none that is zero."""
     assert _count(weights) == text
+
+
+# Safetensors
+
+
+def tensors(path: Path, **dtypes: tuple[str, int]) -> Path:
+    """A file of tensors of one dimension, without their weights."""
+    header = {name: {"dtype": d, "shape": [n], "data_offsets": [0, 0]} for name, (d, n) in dtypes.items()}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    return path
+
+
+def config(folder: Path, **fields: object) -> Path:
+    (folder / "config.json").write_text(json.dumps(fields))
+    return folder / "config.json"
+
+
+def test_a_real_safetensors_model(minilm: Path) -> None:
+    """As sentence-transformers publishes it."""
+    describe(manifest := empty(), minilm / "model.safetensors", minilm / "config.json")
+    assert said(manifest) == (None, "22.7M", 512, "bert", "F32")
+
+
+def test_weights_of_all_shards(tmp_path: Path) -> None:
+    """What most of them are stored as; positions do not count."""
+    one = tensors(tmp_path / "model-00001-of-00002.safetensors", a=("BF16", 5_000_000), p=("I64", 10**9))
+    two = tensors(tmp_path / "model-00002-of-00002.safetensors", b=("BF16", 1_000_000), c=("F32", 2_000_000))
+    describe(manifest := empty(), one, two, config(tmp_path, model_type="llama"))
+    assert said(manifest) == (None, "8M", None, "llama", "BF16")
+
+
+def test_what_is_not_all_there_is_not_counted(tmp_path: Path) -> None:
+    """A shard alone, packed weights, a file that is broken: the rest is said."""
+    one = tensors(tmp_path / "model-00001-of-00002.safetensors", a=("BF16", 5_000_000))
+    there = config(tmp_path, model_type="llama", max_position_embeddings=4096)
+    describe(manifest := empty(), one, there)
+    assert said(manifest) == (None, None, 4096, "llama", None)
+    whole = tensors(tmp_path / "model.safetensors", a=("I32", 5_000_000), b=("F16", 1000))
+    packed = config(tmp_path, model_type="llama", quantization_config={"quant_method": "awq", "bits": 4})
+    describe(manifest := empty(), whole, packed)
+    assert said(manifest) == (None, None, None, "llama", "awq-4bit")
+    whole.write_bytes(b"x")
+    describe(manifest := empty(), whole, config(tmp_path, model_type="llama"))
+    assert said(manifest) == (None, None, None, "llama", None)
+    describe(manifest := empty(), whole)
+    assert said(manifest) == (None,) * 5
+
+
+def test_a_strangers_config_is_one_short_line(tmp_path: Path) -> None:
+    """It is shown on terminals; one that is too large, or a pipe, says nothing."""
+    weights = tensors(tmp_path / "model.safetensors", a=("F16", 7))
+    describe(manifest := empty(), weights, config(tmp_path, model_type="a\x1b[2J" + "x" * 999))
+    assert manifest.architecture == "a [2J" + "x" * 115
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "x", "y": "z" * (5 << 20)}))
+    describe(manifest := empty(), weights, tmp_path / "config.json")
+    assert said(manifest) == (None, "7", None, None, "F16")
+    (tmp_path / "config.json").unlink()
+    os.mkfifo(tmp_path / "config.json")
+    describe(manifest := empty(), weights, tmp_path / "config.json")
+    assert said(manifest) == (None, "7", None, None, "F16")
