@@ -225,7 +225,11 @@ def pull(
     """Run all jobs under one scheduler; a failed one does not stop the others. Returns an outcome for each, in
     order. KeyboardInterrupt passes through after everything has stopped; its `kept_bytes` says what stays on disk
     of unfinished files."""
-    from engine.transfer.coordinator import Coordinator  # loads urllib3: not before it is needed
+    from engine.transfer.complete import all_there
+
+    if (done := all_there(jobs, settings, observer)) is not None:
+        return [*done]
+    from engine.transfer.coordinator import Coordinator  # loads half of the engine: not before it is needed
 
     coordinator = Coordinator(jobs, settings, credentials, observer)
     try:

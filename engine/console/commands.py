@@ -95,10 +95,6 @@ def pull(**given: Any) -> int:
 
     The same command, typed again, goes on where the last one ended.
     """
-    if given["processes"] != "0" and not given["dry_run"]:
-        from engine.transfer.spawn import start_ahead
-
-        start_ahead()
     from engine.console.pulling import run_pull
 
     return _work(lambda: run_pull(given))

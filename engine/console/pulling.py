@@ -16,7 +16,7 @@ from engine.console.sizes import format_size
 from engine.console.streams import is_terminal
 from engine.console.summary import WORTH_TELLING_S, summary
 from engine.errors import EngineError
-from engine.library.finding import Found, credentials_for, find_jobs
+from engine.library.finding import Found, are_known, credentials_for, find_jobs
 from engine.library.pulling import pull_models
 from engine.store.disk import disk_errors
 from engine.transfer.job import Job
@@ -48,6 +48,10 @@ def run_pull(given: Mapping[str, Any], find: Finder = find_jobs) -> int:
 
 def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finder) -> int:
     credentials = credentials_for(options)
+    if options.settings.processes != 0 and not options.dry_run and not are_known(options):
+        from engine.transfer.spawn import start_ahead
+
+        start_ahead()
     found = interruptibly(lambda: find(options, credentials))
     jobs += [job for one in found for job in one.jobs]
     for one in found:

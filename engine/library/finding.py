@@ -10,6 +10,8 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.library.fitting import fitted, is_auto
+from engine.library.keys import key_of
+from engine.library.lookup import manifests
 from engine.library.places import check_places
 from engine.library.remembered import remembered_files
 from engine.library.shelves import Shelf, Shelves
@@ -105,6 +107,17 @@ def _origins(path: ModelPath) -> list[str]:
     if path.registry == HUB_REGISTRY:
         return [hub_endpoint(), *sorted(hub_origins())]
     return [f"{path.scheme}://{path.registry}"]
+
+
+def are_known(request: Request) -> bool:
+    """Whether all targets were pulled into the store before, so that probably nothing is to be fetched."""
+    if not request.may_remember:
+        return False
+    try:
+        keys = [key_of(_named(path, request.choice.quant)) for path in request.targets]
+    except EngineError:
+        return False  # find_jobs says of which target
+    return all(manifests().get_manifest(key) for key in keys)
 
 
 def find_jobs(request: Request, credentials: Credentials) -> list[Found]:

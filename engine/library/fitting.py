@@ -6,7 +6,6 @@ import msgspec
 
 from engine.model_path import ModelPath
 from engine.sources import Choice
-from engine.sources.survey import survey
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -21,6 +20,8 @@ def is_auto(path: ModelPath, choice: Choice) -> bool:
 
 def fitted(client: "Client", path: ModelPath, choice: Choice) -> Choice:
     """The choice with "auto" replaced by what fits. Raises EngineError where nothing does, and as survey does."""
+    from engine.sources.survey import survey
+
     variant = survey(client, path, choice).largest_within(available_memory())
     if variant.tag is not None:
         return msgspec.structs.replace(choice, quant=None, revision=variant.tag)

@@ -9,7 +9,6 @@ from engine.errors import StoreError
 from engine.settings import Settings
 from engine.store.blobs import Blobs
 from engine.store.disk import disk_errors
-from engine.store.elsewhere import find_elsewhere
 from engine.store.journal import url_hash
 from engine.store.linking import place
 from engine.store.receipts import Receipt
@@ -47,6 +46,8 @@ class Holdings:
         return False
 
     def _supply_from_elsewhere(self, job: Job, digest: Digest) -> bool:
+        from engine.store.elsewhere import find_elsewhere
+
         for path in find_elsewhere(digest, job.remote.size):
             before = path.stat()
             self._tell(job, path)

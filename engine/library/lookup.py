@@ -1,7 +1,5 @@
 """Which model of this machine a person means."""
 
-from difflib import get_close_matches
-
 from engine.errors import NotFound, PathError
 from engine.library.keys import key_of
 from engine.model_manifest import ManifestManager, ModelManifest
@@ -28,6 +26,8 @@ def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
     if len(found) == 1 and not exactly:
         return found[0]
     keys = [m.model_key for m in found or everything]
+    from difflib import get_close_matches
+
     near = sorted(keys) if found else get_close_matches(text, keys, 5, 0.4)
     hint = f" Meant may be: {', '.join(near[:10])}." if near else " `jarvis list` shows what there is."
     what = "There is no model" if len(found) < 2 else f"{len(found)} models are called something like"

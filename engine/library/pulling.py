@@ -12,7 +12,6 @@ from engine.library.finding import Found
 from engine.library.holdings import Holdings
 from engine.library.keys import key_of
 from engine.library.records import record
-from engine.library.succession import settle
 from engine.model_downloader import Outcome, pull
 from engine.settings import Settings, home
 from engine.store.at_work import at_work
@@ -39,7 +38,10 @@ def pull_models(
         done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
         outcomes = {job.target: outcome for job, outcome in done}
         renewed = [news for one in stored if (news := record(one, outcomes)) is not None]
-    settle(renewed, observer)
+    if renewed:
+        from engine.library.succession import settle
+
+        settle(renewed, observer)
     return done
 
 

@@ -8,7 +8,6 @@ in `.incomplete`, which the Hub's own tools sweep from their cache as well.
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +99,8 @@ def _hard_link(path: Path, source: int, fresh: Path) -> bool:
 
 
 def _copy(source: int, fresh: Path) -> None:
+    import shutil
+
     check_space(fresh.parent, os.fstat(source).st_size)
     with os.fdopen(source, "rb", closefd=False) as content, os.fdopen(_create(fresh), "wb") as file:
         shutil.copyfileobj(content, file, _BLOCK)

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from statistics import median
 from typing import Literal
 
 import msgspec
@@ -57,7 +56,7 @@ def judge(
     a fifth of the median, lanes that have finished included. Waiting for our own rate limiter is neither."""
     verdicts = []
     rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= SLOW_AFTER_S] + list(finished_rates)
-    typical = median(rates) if len(rates) >= 3 and not is_limited else 0.0
+    typical = _median(rates) if len(rates) >= 3 and not is_limited else 0.0
     for lane in lanes:
         limit = stall_timeout_s * (3 if lane.is_waiting else 1)
         if lane.is_throttled:
@@ -67,6 +66,12 @@ def judge(
         elif lane.age_s >= SLOW_AFTER_S and lane.rate_bytes_s < SLOW_SHARE * typical:
             verdicts.append(Verdict(lane.lease, "slow", lane.age_s))
     return verdicts
+
+
+def _median(rates: Sequence[float]) -> float:
+    from statistics import median  # loads fractions and decimals, and no lane is slow in its first seconds
+
+    return median(rates)
 
 
 class Attempts:

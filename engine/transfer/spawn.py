@@ -5,7 +5,6 @@ own: a worker loads its part (urllib3 and ssl, 0.1 s) while the command loads it
 """
 
 import atexit
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from engine.transfer.pipe import Pipe
 # The import root is handed over because neither the current folder nor anything that the caller's script
 # added belongs on a worker's path: a download folder may hold a file named ssl.py.
 _BOOT = (
-    "import gc, sys, json; gc.disable(); sys.path[:] = json.loads(sys.argv[2]); "
+    "import gc, sys; gc.disable(); sys.path[:] = sys.argv[2:]; "
     "from engine.transfer.worker import main; main(int(sys.argv[1]))"
 )
 
@@ -30,7 +29,7 @@ class WorkerProcess:
         self.stderr_fd = memory_fd()
         try:
             self.process = subprocess.Popen(
-                [*_interpreter(), _BOOT, str(theirs.fileno()), json.dumps(_import_path())],
+                [*_interpreter(), _BOOT, str(theirs.fileno()), *_import_path()],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -55,8 +54,8 @@ _ahead: list[WorkerProcess] = []
 
 
 def start_ahead() -> None:
-    """Start a worker that the next take() gets. Without one everything works, just later."""
-    if can_start_processes():
+    """Start a worker that the next take() gets, if there is none. Without one everything works, just later."""
+    if can_start_processes() and not _ahead:
         try:
             _ahead.append(WorkerProcess())
         except OSError:
@@ -76,7 +75,7 @@ def can_start_processes() -> bool:
 
 def _end_ahead() -> None:
     while _ahead:
-        _ahead.pop().end()
+        _ahead.pop().process.kill()  # unwaited for: it has done nothing, and this process ends
 
 
 def _interpreter() -> list[str]:

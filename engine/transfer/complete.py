@@ -1,0 +1,55 @@
+"""A pull of nothing but files that are there already: it needs no coordinator, no lane and no lock."""
+
+from collections.abc import Sequence
+
+from engine.errors import EngineError
+from engine.settings import Settings
+from engine.transfer.admission import accepted
+from engine.transfer.events import FileDone, Observer, Progress
+from engine.transfer.finish import how_verified
+from engine.transfer.job import Job
+from engine.transfer.tally import Tally
+
+
+def all_there(jobs: Sequence[Job], settings: Settings, observer: Observer) -> list[FileDone] | None:
+    """What became of every job, and told, where receipts prove all targets; None where there may be more to do, and
+    nothing has been told then."""
+    try:
+        done = [_already_there(job, settings) for job in jobs]
+    except (OSError, EngineError):
+        return None  # a folder in the way, for one: the coordinator says so, of that file alone
+    files = [file for file in done if file is not None]
+    if len(files) < len(jobs):
+        return None
+    for file in files:
+        observer(_last_progress(file))
+        observer(file)
+    return files
+
+
+def _already_there(job: Job, settings: Settings) -> FileDone | None:
+    tally = Tally()
+    receipt = accepted(job, settings)
+    if receipt is None:
+        return None
+    return tally.already_there(
+        job.remote,
+        str(job.target),
+        size=receipt.size,
+        sha256=receipt.sha256,
+        verified=how_verified(job.remote.digest, receipt.sha256),
+    )
+
+
+def _last_progress(file: FileDone) -> Progress:
+    return Progress(
+        file=file.file,
+        path=file.path,
+        phase="done",
+        done_bytes=file.size,
+        hashed_bytes=file.size if file.sha256 else 0,
+        size=file.size,
+        bytes_per_s=0.0,
+        eta_s=None,
+        lanes=0,
+    )
