@@ -147,8 +147,9 @@ class Running:
             self._changed.notify_all()
 
     def _text(self, name: str) -> str:
+        """Errors break up a "404" that is not the server's (engine/errors.py); a port or a digest may hold one."""
         with self._changed:
-            return self._out[name].decode("utf-8", "replace")
+            return self._out[name].decode("utf-8", "replace").replace("\u2060", "")
 
 
 class Command:

@@ -1,4 +1,4 @@
-"""A program of somebody who uses huggingface_hub: calls one function, prints what came of it as JSON.
+"""A program of somebody who uses huggingface_hub: calls functions, prints what came of each as JSON.
 
 Run by an interpreter that has huggingface_hub; knows nothing of this project.
 """
@@ -37,14 +37,15 @@ def call(name: str, arguments: dict[str, Any]) -> Any:
     return getattr(huggingface_hub, name)(**arguments)
 
 
-def main() -> None:
-    answer: dict[str, Any] = {}
+def answer(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     try:
-        answer["result"] = call(sys.argv[1], json.loads(sys.argv[2]))
+        return {"result": call(name, arguments)}
     except Exception as exc:
-        answer["error"] = [cls.__name__ for cls in type(exc).__mro__]
-        answer["message"] = str(exc)
-    json.dump(answer, sys.stdout)
+        return {"error": [cls.__name__ for cls in type(exc).__mro__], "message": str(exc)}
+
+
+def main() -> None:
+    json.dump([answer(name, arguments) for name, arguments in json.loads(sys.argv[1])], sys.stdout)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.command import ENTRY, Running
+from tests.integration.trial import wait_gone
 from tests.origin import Origin
 from tests.origin.content import Pattern
 
@@ -42,7 +43,8 @@ def wait_share(running: Running, share: float) -> None:
 def test_interrupted_pull_ends_at_once_and_resumes(
     spawn: Spawn, jarvis: Any, origin: Origin, content: Pattern, tmp_path: Path, how: str, processes: str
 ) -> None:
-    """Exit 130 within a second; what is kept is told and used by the same command, to the byte."""
+    """Exit 130 within a second, workers gone with it; what is kept is told and used by the same command, to the
+    byte."""
     words = [
         "pull",
         origin.url("m.gguf"),
@@ -56,6 +58,8 @@ def test_interrupted_pull_ends_at_once_and_resumes(
     ]
     running = spawn(*words, "--limit-rate", "25MB/s")
     wait_share(running, 0.3)
+    workers = running.children()
+    assert len(workers) == int(processes)
     started = time.monotonic()
     if how == "terminal":
         running.interrupt_group()
@@ -63,6 +67,7 @@ def test_interrupted_pull_ends_at_once_and_resumes(
         running.send(getattr(signal, how))
     result = running.wait().check(130)
     assert time.monotonic() - started < 1.0
+    wait_gone(workers)
     (error,) = result.events_named("error")
     assert error["error"] == "Interrupted" and error["kept_bytes"] > SIZE // 5
     assert result.events_named("done")[0]["exit_code"] == 130
@@ -87,6 +92,7 @@ def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_pat
     result = running.wait().check(130)
     assert time.monotonic() - started < 1.0
     assert "nothing is kept" in result.stderr and "Traceback" not in result.stderr
+    assert list(tmp_path.glob("m*")) == []
 
 
 @pytest.mark.alone

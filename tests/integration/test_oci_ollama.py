@@ -20,7 +20,7 @@ Jarvis = Callable[..., Result]
 Factory = Callable[..., OllamaRegistry]
 WEIGHTS = Pattern(20_000_000, seed=5)
 TINY = Model("library/tiny", [Layer("model", WEIGHTS), Layer("template", b"{{ .Prompt }}")])
-SMALL_LEASES = ("-c", 2, "-p", 2, "--segment-size", "1MiB", "--limit-rate", "4MB/s", "--json")
+SMALL_LEASES = ("-c", 2, "-p", 2, "--segment-size", "1MiB", "--limit-rate", "8MB/s", "--json")
 
 
 def progressed(stdout: str, beyond: int) -> bool:
@@ -89,7 +89,7 @@ def test_digests_that_are_none(jarvis: Jarvis, ollama_factory: Factory, tmp_path
     """Exit 5, the digest in the message with its control characters escaped, and nothing written or asked for."""
     server = ollama_factory([Model("library/bad", [Layer("model", b"x" * 99, digest=digest)])])
     result = jarvis("pull", f"{server.host}/library/bad", "-d", tmp_path / "out").check(5)
-    assert repr(digest) in result.stderr.replace("\u2060", "")
+    assert repr(digest) in result.stderr
     assert not (tmp_path / "out").exists() and server.storage.requests == []
 
 

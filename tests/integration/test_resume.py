@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.command import Running
-from tests.integration.trial import LANES, MIB, SEGMENT, Trial, flip, wait_until
+from tests.integration.trial import LANES, MIB, SEGMENT, Trial, flip, wait_gone, wait_until
 from tests.origin import Pattern
 
 SIZE = 24 * MIB
@@ -36,13 +35,6 @@ def at_half(trial: Trial, *options: object) -> Running:
 def go_fast(trial: Trial) -> None:
     for file in trial.origin.files.values():
         file.pace = None
-
-
-def wait_gone(processes: list[psutil.Process], timeout_s: float = 1.0) -> None:
-    """All of them have ended (or are zombies, which hold nothing) within a second."""
-    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
-    alive = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    assert alive == [], f"left running: {alive}"
 
 
 @pytest.mark.alone
@@ -72,26 +64,6 @@ def test_a_killed_command_leaves_no_process_and_loses_little(paced: Trial) -> No
     paced.assert_exact()
 
 
-@pytest.mark.alone
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_in_order_within_a_second(paced: Trial, number: signal.Signals) -> None:
-    """Exit 130, what is kept and how to go on; what was received is used."""
-    running = at_half(paced)
-    workers = running.children()
-    sent_at = time.monotonic()
-    running.send(number)
-    result = running.wait(5)
-    assert time.monotonic() - sent_at < 1.3
-    assert result.code == 130, str(result)
-    wait_gone(workers)
-    assert "kept" in result.stderr
-    assert "same command" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not paced.target.exists()
-    go_fast(paced)
-    paced.finish(at_least_held=SIZE // SEGMENT // 3, lanes=1)
-
-
 def test_ctrl_c_on_a_terminal_reaches_everybody_and_is_one_message(paced: Trial) -> None:
     """SIGINT to the whole group, workers too: they leave the decision to the command; several are like one."""
     running = at_half(paced, "--json")
@@ -107,21 +79,6 @@ def test_ctrl_c_on_a_terminal_reaches_everybody_and_is_one_message(paced: Trial)
     assert "Traceback" not in result.stderr
     go_fast(paced)
     paced.finish(lanes=1)
-
-
-@pytest.mark.alone
-def test_a_signal_before_the_first_byte_ends_too(trial: Trial) -> None:
-    """A server that does not answer keeps nobody from leaving; nothing is left behind."""
-    trial.origin.fault("hang_before_headers")
-    running = trial.spawn()
-    trial.origin.wait_fired("hang_before_headers")
-    sent_at = time.monotonic()
-    running.send(signal.SIGINT)
-    result = running.wait(5)
-    assert time.monotonic() - sent_at < 1.3
-    assert result.code == 130, str(result)
-    assert "nothing" in result.stderr
-    assert not trial.part.exists()
 
 
 @pytest.mark.alone

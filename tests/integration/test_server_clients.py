@@ -91,21 +91,26 @@ def root(tmp_path: Path) -> Path:
 
 
 class Hub:
-    """A Hub client's calls, each in a process of its own, with one cache."""
+    """A Hub client's calls, with one cache; each in a process of its own, but for those of answers()."""
 
     def __init__(self, python: Path, endpoint: str, home: Path, **environment: str) -> None:
         self._python = python
         self._environment = hub_environment(endpoint, home) | environment
         self.stderr = ""
 
-    def answer(self, function: str, **arguments: Any) -> dict[str, Any]:
+    def answers(self, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+        """What comes of calls that one process makes, one after the other."""
         done = subprocess.run(
-            [self._python, SCRIPT, function, json.dumps(arguments)],
+            [self._python, SCRIPT, json.dumps(calls)],
             env=self._environment, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         self.stderr = done.stderr
         assert done.returncode == 0, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answers: list[dict[str, Any]] = json.loads(done.stdout)
+        return answers
+
+    def answer(self, function: str, **arguments: Any) -> dict[str, Any]:
+        (answer,) = self.answers((function, arguments))
         return answer
 
     def call(self, function: str, **arguments: Any) -> Any:
@@ -149,14 +154,15 @@ def test_client_versions(current: Path, legacy: Path, tmp_path: Path) -> None:
         assert Hub(python, "http://127.0.0.1:9", tmp_path / "home").call("version") == version
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_hf_hub_download(hub: Hub, name: str) -> None:
+def test_hf_hub_download(hub: Hub) -> None:
     """Every file, whatever its name and kind, arrives whole in the client's cache."""
-    path = Path(hub.call("hf_hub_download", repo_id="acme/tiny", filename=name))
-    assert path.read_bytes() == FILES[name]
-    digest = hashlib.sha256(FILES[name]).hexdigest()
-    if name.endswith((".gguf", ".safetensors")):
-        assert path.resolve().name == digest, "the client names its blob by our ETag"
+    calls = [("hf_hub_download", {"repo_id": "acme/tiny", "filename": name}) for name in FILES]
+    for name, answer in zip(FILES, hub.answers(*calls), strict=True):
+        path = Path(answer["result"])
+        assert path.read_bytes() == FILES[name]
+        if name.endswith((".gguf", ".safetensors")):
+            digest = hashlib.sha256(FILES[name]).hexdigest()
+            assert path.resolve().name == digest, "the client names its blob by our ETag"
 
 
 def test_hf_transfer_really_fetched_ranges(
@@ -208,30 +214,23 @@ def test_pinned_revision(today: Hub, root: Path) -> None:
     assert "RevisionNotFoundError" in answer["error"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        ({"repo_id": "acme/nope", "filename": "config.json"}, "RepositoryNotFoundError"),
-        ({"repo_id": "nope", "filename": "config.json"}, "RepositoryNotFoundError"),
-        ({"repo_id": "acme/tiny", "filename": "config.json", "revision": "v9"}, "RevisionNotFoundError"),
-        (
-            {"repo_id": "acme/tiny", "filename": "config.json", "revision": "refs/pr/1"},
-            "RevisionNotFoundError",
-        ),
-        ({"repo_id": "acme/tiny", "filename": "nope.gguf"}, "EntryNotFoundError"),
-    ],
-)
-def test_error_classes(hub: Hub, arguments: dict[str, str], error: str) -> None:
-    """What is missing becomes the client's own exception for it, not a general one."""
-    answer = hub.answer("hf_hub_download", **arguments)
-    assert error in answer["error"], answer
-    assert "LocalEntryNotFoundError" not in answer["error"]
+MISSING: list[tuple[dict[str, str], str]] = [
+    ({"repo_id": "acme/nope", "filename": "config.json"}, "RepositoryNotFoundError"),
+    ({"repo_id": "nope", "filename": "config.json"}, "RepositoryNotFoundError"),
+    ({"repo_id": "acme/tiny", "filename": "config.json", "revision": "v9"}, "RevisionNotFoundError"),
+    ({"repo_id": "acme/tiny", "filename": "config.json", "revision": "refs/pr/1"}, "RevisionNotFoundError"),
+    ({"repo_id": "acme/tiny", "filename": "nope.gguf"}, "EntryNotFoundError"),
+]
 
 
-@pytest.mark.parametrize(("repository", "error"), [("acme/nope", "RepositoryNotFoundError")])
-def test_snapshot_of_missing_repository(hub: Hub, repository: str, error: str) -> None:
-    """A whole repository that is missing is told as such too."""
-    assert error in hub.answer("snapshot_download", repo_id=repository)["error"]
+def test_error_classes(hub: Hub) -> None:
+    """What is missing becomes the client's own exception for it, not a general one; whole repositories too."""
+    calls = [("hf_hub_download", arguments) for arguments, _ in MISSING]
+    answers = hub.answers(*calls, ("snapshot_download", {"repo_id": "acme/nope"}))
+    expected = [*(error for _, error in MISSING), "RepositoryNotFoundError"]
+    for answer, error in zip(answers, expected, strict=True):
+        assert error in answer["error"], answer
+        assert "LocalEntryNotFoundError" not in answer["error"]
 
 
 def test_missing_file_is_cached_as_missing(today: Hub, requests: Requests, tmp_path: Path) -> None:
@@ -243,14 +242,19 @@ def test_missing_file_is_cached_as_missing(today: Hub, requests: Requests, tmp_p
 
 def test_metadata_calls(hub: Hub) -> None:
     """Sizes and digests are the same from model info, paths-info and the files themselves."""
-    metadata = hub.call("files_metadata", repo_id="acme/tiny")
+    some = ["weights.gguf", "README.md", "nope"]
+    answers = hub.answers(
+        ("files_metadata", {"repo_id": "acme/tiny"}),
+        ("paths_info", {"repo_id": "acme/tiny", "paths": some}),
+        ("list_models", {}),
+        ("hf_hub_download", {"repo_id": "solo", "filename": "config.json"}),
+    )
+    metadata, paths, models, config = (answer["result"] for answer in answers)
     assert {name: values[0] for name, values in metadata.items()} == {n: len(d) for n, d in FILES.items()}
-    weights = hashlib.sha256(FILES["weights.gguf"]).hexdigest()
-    assert metadata["weights.gguf"][2] == weights
-    paths = hub.call("paths_info", repo_id="acme/tiny", paths=["weights.gguf", "README.md", "nope"])
+    assert metadata["weights.gguf"][2] == hashlib.sha256(FILES["weights.gguf"]).hexdigest()
     assert paths == {name: metadata[name] for name in ("weights.gguf", "README.md")}
-    assert sorted(hub.call("list_models")) == ["acme/tiny", "solo"]
-    assert hub.call("hf_hub_download", repo_id="solo", filename="config.json").endswith("config.json")
+    assert sorted(models) == ["acme/tiny", "solo"]
+    assert config.endswith("config.json")
 
 
 def test_clients_own_verification_agrees(today: Hub) -> None:

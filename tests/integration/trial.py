@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from tests.command import Command, Result, Running
 from tests.origin import Content, Origin
 
@@ -30,6 +32,11 @@ class Trial:
     def part(self) -> Path:
         """The folder of the unfinished file."""
         return self.target.with_name(self.target.name + ".jarvis-part")
+
+    @property
+    def in_threads(self) -> tuple[object, ...]:
+        """Options for a run without worker processes, where that is not what the test is about."""
+        return () if "-p" in self.options else ("-p", 0)
 
     def arguments(self, *options: object) -> tuple[object, ...]:
         defaults = ("--segment-size", SEGMENT, "-c", LANES)
@@ -72,7 +79,7 @@ class Trial:
         assert held >= at_least_held
         self.origin.behave()
         before = self.origin.bytes_sent()
-        result = self.pull(*options)
+        result = self.pull(*self.in_threads, *options)
         self.assert_exact()
         missing = self.content.size - held * SEGMENT
         sent = self.origin.bytes_sent() - before
@@ -83,7 +90,7 @@ class Trial:
         """A first run that fails in the middle, and leaves half of the file for the next one."""
         size = self.content.size
         self.origin.fault("reset", when=lambda r: r.range is not None and r.range[1] > size // 2)
-        self.assert_failed(self.pull("--retries", 0, code=5))
+        self.assert_failed(self.pull("--retries", 0, *self.in_threads, code=5))
         assert self.origin.fired("reset") >= 1
         self.origin.behave()
         assert size // 4 <= self.segments_on_disk() * SEGMENT < size
@@ -119,3 +126,10 @@ def wait_until(holds: Callable[[], bool], what: str, timeout_s: float = 15) -> N
     while not holds():
         assert time.monotonic() < until, f"waited {timeout_s} s in vain for {what}"
         time.sleep(0.01)
+
+
+def wait_gone(processes: list[psutil.Process], timeout_s: float = 1.0) -> None:
+    """All of them have ended (or are zombies, which hold nothing) within a second."""
+    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    alive = [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert alive == [], f"left running: {alive}"

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from tests.origin.content import Bytes, Content
 
 _MAX_HEAD = 1 << 20
+_TLS_HANDSHAKE = 0x16
 
 
 class Headers(list[tuple[str, str]]):
@@ -70,7 +71,8 @@ class RequestReader:
         self._buffer = bytearray()
 
     def next(self) -> Request | None:
-        """The next request with its body; None when the client has closed. ValueError if it is not HTTP."""
+        """The next request with its body; None when the client has closed, or tries TLS where there is none: skopeo
+        does so first, and waits ten seconds for an answer. ValueError if it is not HTTP."""
         head = self._take_head()
         if head is None:
             return None
@@ -87,7 +89,7 @@ class RequestReader:
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > _MAX_HEAD:
                 raise ValueError("a request head of more than a mebibyte")
-            if not self._fill():
+            if not self._fill() or self._buffer[0] == _TLS_HANDSHAKE:
                 return None
         head = bytes(self._buffer[:end])
         del self._buffer[: end + 4]
