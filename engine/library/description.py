@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from engine.errors import EngineError
-from engine.gguf_header import read_header
+from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
 from engine.library.splits import missing_shards
 from engine.model_manifest import ModelManifest
@@ -17,7 +17,7 @@ from engine.telemetry import Log
 
 _log = Log(__name__)
 _T = TypeVar("_T")
-_Facts = dict[str, str | int | None]
+Facts = dict[str, str | int | None]
 _MAX_TEXT = 120
 """Characters of a name that a stranger's file gives itself."""
 _MAX_CONFIG = 4 << 20
@@ -30,16 +30,20 @@ def describe(manifest: ModelManifest, files: Mapping[str, Path]) -> None:
     """Fill in what nobody has said of the model, from its files by their names, the main one first: name, parameters,
     context length, architecture, quantization. Never fails: what is no such file, or a broken one, says nothing."""
     main = next(iter(files), "")
-    facts = _facts_of_gguf(files[main]) if main.lower().endswith(".gguf") else _facts_of_safetensors(files)
+    facts = facts_at(files[main]) if main.lower().endswith(".gguf") else _facts_of_safetensors(files)
     for field, value in facts.items():
         if value and getattr(manifest, field) is None:
             setattr(manifest, field, value)
 
 
-def _facts_of_gguf(path: Path) -> _Facts:
-    header = _read(path, read_header)
-    if header is None:
-        return {}
+def facts_at(path: Path) -> Facts:
+    """What the GGUF file at path says of itself, by the manifest's fields; empty for all others. Never fails."""
+    return _read(path, facts_in) or {}
+
+
+def facts_in(file: Readable) -> Facts:
+    """The same of a file that is open at its start. Raises FormatError, OSError."""
+    header = read_header(file)
     return {
         "display_name": _clean(header.name),
         "parameters": _clean(header.size_label) or _count(header.parameter_count),
@@ -49,7 +53,7 @@ def _facts_of_gguf(path: Path) -> _Facts:
     }
 
 
-def _facts_of_safetensors(files: Mapping[str, Path]) -> _Facts:
+def _facts_of_safetensors(files: Mapping[str, Path]) -> Facts:
     """Of a model as transformers has it; weights are counted where all files are here and none are packed."""
     shards = [name for name in files if name.endswith(".safetensors")]
     if not shards:

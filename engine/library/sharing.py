@@ -13,6 +13,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import UsageError
+from engine.library.description import facts_at
 from engine.library.finding import Found
 from engine.library.shelves import shelf_of
 from engine.model_downloader import Outcome
@@ -160,4 +161,9 @@ def _is_projector(piece: Piece) -> bool:
 
 def _facts(pieces: Sequence[Piece]) -> Facts:
     model = next(piece for piece in pieces if piece.is_gguf and not _is_projector(piece))
-    return Facts(quantization=quantization_of(model.name) or "")
+    said = facts_at(model.path)
+    return Facts(
+        architecture=str(said.get("architecture") or ""),
+        parameters=str(said.get("parameters") or ""),
+        quantization=quantization_of(model.name) or str(said.get("quantization") or ""),
+    )

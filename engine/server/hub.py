@@ -21,16 +21,14 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from engine.errors import PathError
 from engine.remote_file import RemoteName
 from engine.server import tree
+from engine.server.answering import Refused, View, joined, page_size
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing, Unsettled, is_commit
-from engine.server.digests import Closed, Digests, Published
+from engine.server.digests import Digests, Published
 from engine.server.sending import send_file
-from engine.server.target import BadTarget, Target, parse_fields
-from engine.telemetry import Log
+from engine.server.target import Target, parse_fields
 
-_log = Log("engine.server.hub")
 _CODES = {"repository": "RepoNotFound", "revision": "RevisionNotFound", "entry": "EntryNotFound"}
 _ACTIONS = ("revision", "tree", "paths-info", "refs")
 _PAGE, _PAGE_EXPANDED = 1000, 50
@@ -39,46 +37,31 @@ _MAX_PATHS = 1000
 """Of one paths-info request."""
 
 
-class Refused(Exception):
-    """A request that gets an error: status, the Hub's error code or "", and words."""
-
-    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = headers or {}
-
-
-class HubView:
+class HubView(View):
     """Answers every request of an application. Holds the catalogue and its digests; owns neither."""
+
+    bad_request, unknown = "BadRequest", ""
 
     def __init__(self, catalogue: Catalogue, digests: Digests) -> None:
         self._catalogue = catalogue
         self._digests = digests
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Never raises but for a lost connection: what is wrong becomes an answer."""
-        try:
-            return await self._route(request, Target.parse(request.raw_path))
-        except Refused as exc:
-            return _error(exc)
-        except (BadTarget, PathError) as exc:
-            return _error(Refused(400, "BadRequest", str(exc)))
-        except Missing as exc:
-            # With the commit of a missing file, clients remember that it is not there.
-            commit = {"X-Repo-Commit": exc.commit} if exc.commit else {}
-            return _error(Refused(404, _CODES[exc.kind], str(exc), commit))
-        except Unsettled as exc:
-            return _error(Refused(503, "", f"{exc}. Try again.", {"Retry-After": "1"}))
-        except Closed:
-            return _error(Refused(503, "", "The server is ending."))
-        except web.HTTPException as exc:
-            return _error(Refused(exc.status, "", exc.reason))
-        except ConnectionError:
-            raise  # the client has gone: aiohttp knows what to do
-        except OSError as exc:
-            _log.warning("file.unreadable", path=request.path, cause=str(exc.strerror))
-            return _error(Refused(500, "", "The server cannot read this file from its disk."))
+    def _missing(self, exc: Missing) -> Refused:
+        # With the commit of a missing file, clients remember that it is not there.
+        commit = {"X-Repo-Commit": exc.commit} if exc.commit else {}
+        return Refused(404, _CODES[exc.kind], str(exc), headers=commit)
+
+    def _error(self, refused: Refused) -> web.Response:
+        message = str(refused)
+        headers = {**refused.headers, "X-Error-Message": _header_text(message)}
+        if refused.code:
+            headers["X-Error-Code"] = refused.code
+        return web.Response(
+            status=refused.status,
+            body=msgspec.json.encode({"error": message}),
+            content_type="application/json",
+            headers=headers,
+        )
 
     async def _route(self, request: web.Request, target: Target) -> web.StreamResponse:
         match target.segments:
@@ -97,7 +80,7 @@ class HubView:
 
     async def _api(self, request: web.Request, target: Target, rest: list[str]) -> web.StreamResponse:
         words = 1 if len(rest) == 1 or rest[1] in _ACTIONS else 2
-        repository = _repository(rest[:words])
+        repository = joined(rest[:words], "BadRequest")
         action, *arguments = rest[words:] or ["revision", "main"]
         _allow(request, *(("POST",) if action == "paths-info" else ("GET", "HEAD")))
         match action, arguments:
@@ -117,7 +100,7 @@ class HubView:
         _allow(request, "GET", "HEAD")
         name = RemoteName.parse("/".join(path))
         listing, entry, file = await asyncio.to_thread(
-            self._catalogue.find, _repository(repository), revision, name
+            self._catalogue.find, joined(repository, "BadRequest"), revision, name
         )
         with file:
             published = await self._published(entry)
@@ -171,7 +154,7 @@ class HubView:
             message = f"There is no folder {folder[:200]!r} in {repository} at {listing.commit}."
             raise Missing("entry", message, listing.commit)
         expand = target.is_set("expand")
-        page, rest = tree.page_of(nodes, _cursor(target), _page_size(target, expand))
+        page, rest = tree.page_of(nodes, _cursor(target), _page(target, expand=expand))
         answer = _json(await self._described(listing, page, revision, expand=expand), listing)
         if rest:
             answer.headers["Link"] = _next_link(request, target, listing, folder, page[-1].path)
@@ -212,19 +195,6 @@ def _json(value: Any, listing: Listing | None = None) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=headers)
 
 
-def _error(refused: Refused) -> web.Response:
-    message = str(refused)
-    headers = {**refused.headers, "X-Error-Message": _header_text(message)}
-    if refused.code:
-        headers["X-Error-Code"] = refused.code
-    return web.Response(
-        status=refused.status,
-        body=msgspec.json.encode({"error": message}),
-        content_type="application/json",
-        headers=headers,
-    )
-
-
 def _header_text(text: str) -> str:
     """Visible ASCII only: what stands in a header must not be able to end it (RFC 9110 §5.5)."""
     return "".join(c if " " <= c <= "~" else "?" for c in text)
@@ -232,22 +202,11 @@ def _header_text(text: str) -> str:
 
 def _allow(request: web.Request, *methods: str) -> None:
     if request.method not in methods:
-        raise Refused(405, "", "This cannot be done here.", {"Allow": ", ".join(methods)})
+        raise Refused(405, "", "This cannot be done here.", headers={"Allow": ", ".join(methods)})
 
 
-def _repository(parts: list[str]) -> str:
-    """A repository's name from its segments; an encoded slash must not make one into two."""
-    if any("/" in part for part in parts):
-        raise Refused(400, "BadRequest", "A slash is encoded where none can be.")
-    return "/".join(parts)
-
-
-def _page_size(target: Target, expand: bool) -> int:
-    most = _PAGE_EXPANDED if expand else _PAGE
-    text = target.get("limit") or str(most)
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise Refused(400, "BadRequest", "limit must be a positive number.")
-    return min(int(text), most)
+def _page(target: Target, *, expand: bool) -> int:
+    return page_size(target, "limit", _PAGE_EXPANDED if expand else _PAGE, "BadRequest", least=1)
 
 
 def _cursor(target: Target) -> str:

@@ -17,59 +17,37 @@ from urllib.parse import quote, urlencode
 import msgspec
 from aiohttp import web
 
-from engine.errors import PathError
-from engine.server.catalogue import Entry, Unsettled
-from engine.server.digests import Closed
+from engine.server.answering import Refused, View, joined, page_size
+from engine.server.catalogue import Entry
 from engine.server.oci_folder import FolderModels
 from engine.server.oci_manifests import Manifest, fitting, is_digest, is_well_formed
 from engine.server.oci_store import StoredModels
 from engine.server.sending import bytes_answer, send_file
-from engine.server.target import BadTarget, Target
-from engine.telemetry import Log
+from engine.server.target import Target
 
-_log = Log("engine.server.oci")
 _VERSION = {"Docker-Distribution-API-Version": "registry/2.0"}
 
 
-class Refused(Exception):
-    """A request that gets an error: status, the specification's code, words and what they are about."""
-
-    def __init__(self, status: int, code: str, message: str, detail: Any = None, **headers: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.detail, self.headers = status, code, detail, headers
-
-
-class OciView:
+class OciView(View):
     """Answers what is asked below /v2/: the store's models as registries sent them, then the folder's."""
+
+    bad_request, unknown = "NAME_INVALID", "UNKNOWN"
 
     def __init__(self, folder: FolderModels, store: StoredModels | None) -> None:
         self._folder = folder
         self._store = store
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Never raises but for a lost connection: what is wrong becomes an answer."""
-        try:
-            return await self._route(request, Target.parse(request.raw_path))
-        except Refused as exc:
-            return _error(exc)
-        except (BadTarget, PathError) as exc:
-            return _error(Refused(400, "NAME_INVALID", str(exc)))
-        except Unsettled as exc:
-            return _error(Refused(503, "UNKNOWN", f"{exc}. Try again.", **{"Retry-After": "1"}))
-        except Closed:
-            return _error(Refused(503, "UNKNOWN", "The server is ending."))
-        except web.HTTPException as exc:
-            return _error(Refused(exc.status, "UNKNOWN", exc.reason))
-        except ConnectionError:
-            raise  # the client has gone: aiohttp knows what to do
-        except OSError as exc:
-            _log.warning("file.unreadable", path=request.path, cause=str(exc.strerror))
-            return _error(Refused(500, "UNKNOWN", "The server cannot read this file from its disk."))
+    def _error(self, refused: Refused) -> web.Response:
+        error = {"code": refused.code, "message": str(refused), "detail": refused.detail}
+        response = _json({"errors": [error]})
+        response.set_status(refused.status)
+        response.headers.update(refused.headers)
+        return response
 
     async def _route(self, request: web.Request, target: Target) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             message = "This server hands out models; nothing can be pushed to it or deleted."
-            raise Refused(405, "UNSUPPORTED", message, Allow="GET, HEAD")
+            raise Refused(405, "UNSUPPORTED", message, headers={"Allow": "GET, HEAD"})
         match target.segments:
             case ("v2",) | ("v2", ""):
                 return _json({})
@@ -126,7 +104,10 @@ class OciView:
         if not tags:
             raise Refused(404, "NAME_UNKNOWN", "There is no such repository here.", {"name": name})
         page = [tag for tag in tags if tag > target.get("last")]
-        answer, rest = page[: (most := _page_size(target, len(page)))], page[most:]
+        answer, rest = (
+            page[: (most := page_size(target, "n", len(page), "UNSUPPORTED", least=0))],
+            page[most:],
+        )
         response = _json({"name": name, "tags": answer})
         if answer and rest:
             query = urlencode({"n": most, "last": answer[-1]})
@@ -136,28 +117,12 @@ class OciView:
 
 def _name(parts: list[str]) -> str:
     """A repository's name from its segments; an encoded slash must not make one into two. Raises PathError."""
-    if any("/" in part for part in parts):
-        raise Refused(400, "NAME_INVALID", "A slash is encoded where none can be.")
+    name = joined(parts, "NAME_INVALID")
     # Not RemoteName's rules: a registry's own name, with its port, may be the first part.
-    if any(part in ("", ".", "..") for part in parts) or len("/".join(parts)) > 255:
+    if any(part in ("", ".", "..") for part in parts) or len(name) > 255:
         raise Refused(400, "NAME_INVALID", "This can be no repository's name.")
-    return "/".join(parts)
-
-
-def _page_size(target: Target, most: int) -> int:
-    text = target.get("n") or str(most)
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise Refused(400, "UNSUPPORTED", "n must be a number.")
-    return int(text)
+    return name
 
 
 def _json(value: Any) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=_VERSION)
-
-
-def _error(refused: Refused) -> web.Response:
-    error = {"code": refused.code, "message": str(refused), "detail": refused.detail}
-    response = _json({"errors": [error]})
-    response.set_status(refused.status)
-    response.headers.update(refused.headers)
-    return response

@@ -7,6 +7,9 @@ are computed once for each state of a file. What has changed has another digest,
 import asyncio
 from collections.abc import Iterable
 
+from engine.errors import EngineError
+from engine.library.description import facts_in
+from engine.model_path import quantization_of
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing
 from engine.server.digests import Digests
 from engine.server.oci_manifests import (
@@ -19,7 +22,11 @@ from engine.server.oci_manifests import (
     tags_of,
     twin_of,
 )
+from engine.sources import gguf
+from engine.store.ollama_store import Facts
+from engine.telemetry import Log
 
+_log = Log(__name__)
 _FRESH_S = 1.0
 """A listing may be so old: lanes ask hundreds of times a second."""
 _LIBRARY = "library/"
@@ -32,6 +39,8 @@ class FolderModels:
     def __init__(self, catalogue: Catalogue, digests: Digests) -> None:
         self._catalogue = catalogue
         self._digests = digests
+        self._said: dict[str, Facts] = {}
+        """What GGUF models say of themselves, by SHA-256: their headers are read once."""
 
     async def tags(self, name: str) -> list[str]:
         """Of a repository; none where it is unknown."""
@@ -57,7 +66,7 @@ class FolderModels:
             by_digest = {f"sha256:{sha256}": entry for entry, sha256 in known}
             if digest in by_digest:
                 return by_digest[digest]
-            blobs = {str(entry.name): _blob(entry, sha256) for entry, sha256 in known}
+            blobs = {blob.name: blob for blob in await asyncio.to_thread(self._described, known)}
             for names in _tags(listing).values():
                 if blobs.keys() >= set(names):
                     config = config_of([blobs[name] for name in names])
@@ -79,7 +88,18 @@ class FolderModels:
 
     async def _blobs(self, listing: Listing, names: list[str]) -> list[Blob]:
         known = await self._hashed([listing.entries[name] for name in names], patient=True)
-        return [_blob(entry, sha256) for entry, sha256 in known]
+        return await asyncio.to_thread(self._described, known)
+
+    def _described(self, known: list[tuple[Entry, str]]) -> list[Blob]:
+        return [self._blob(entry, sha256) for entry, sha256 in known]
+
+    def _blob(self, entry: Entry, sha256: str) -> Blob:
+        name = str(entry.name)
+        if not gguf.is_model(name):
+            return Blob(name, sha256, entry.size)
+        if sha256 not in self._said:
+            self._said[sha256] = _facts(entry)
+        return Blob(name, sha256, entry.size, self._said[sha256])
 
     async def _hashed(self, entries: Iterable[Entry], *, patient: bool) -> list[tuple[Entry, str]]:
         """Entries with their SHA-256, in their order; those alone whose digest is there already unless patient."""
@@ -111,8 +131,16 @@ class FolderModels:
             return None  # gone since it was listed
 
 
-def _blob(entry: Entry, sha256: str) -> Blob:
-    return Blob(str(entry.name), sha256, entry.size)
+def _facts(entry: Entry) -> Facts:
+    """What is in the file's header; nothing where that cannot be read."""
+    try:
+        with entry.open() as file:
+            said = {field: str(value or "") for field, value in facts_in(file).items()}
+    except (OSError, EngineError) as exc:
+        _log.info("header.unreadable", file=str(entry.name), why=str(exc))
+        return Facts()
+    quantization = said["quantization"] or quantization_of(str(entry.name)) or ""
+    return Facts(said["architecture"], said["parameters"], quantization)
 
 
 def _tags(listing: Listing | None) -> dict[str, list[str]]:

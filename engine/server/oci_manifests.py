@@ -19,6 +19,8 @@ from engine.errors import NotFound
 from engine.sources import gguf
 from engine.sources.listing import Entry
 from engine.sources.oci_manifest import DOCKER_MANIFEST, OCI_MANIFEST
+from engine.store import ollama_store
+from engine.store.ollama_store import Facts
 
 CONFIG = "application/vnd.docker.container.image.v1+json"
 TITLE = "org.opencontainers.image.title"
@@ -58,6 +60,8 @@ class Blob(msgspec.Struct, frozen=True):
     name: str
     sha256: str
     size: int
+    facts: Facts = Facts()
+    """What a GGUF model says of itself."""
 
 
 def digest_of(data: bytes) -> str:
@@ -136,19 +140,14 @@ def _weights_first(names: Iterable[str]) -> list[str]:
 
 
 def config_of(blobs: Sequence[Blob]) -> bytes:
-    """The config of a model that has none; Ollama reads all else from the model itself."""
+    """The config of a model that has none, with what its first file says of itself."""
     names = [blob.name for blob in blobs]
     model_format = next(
         (f for f in ("gguf", "safetensors") if any(n.lower().endswith(f".{f}") for n in names)), ""
     )
-    return _json(
-        {
-            "model_format": model_format,
-            "architecture": "amd64",
-            "os": "linux",
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{blob.sha256}" for blob in blobs]},
-        }
-    )
+    facts = next((blob.facts for blob in blobs if blob.facts != Facts()), Facts())
+    fields = ollama_store.config_of(facts, [f"sha256:{blob.sha256}" for blob in blobs], model_format)
+    return _json({name: value for name, value in fields.items() if value or name == "model_format"})
 
 
 def manifest_of(blobs: Sequence[Blob]) -> Manifest:

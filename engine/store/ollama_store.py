@@ -256,18 +256,7 @@ def synthesise(layers: Sequence[tuple[str, Digest, int]], facts: Facts) -> tuple
 
     There is no template: Ollama then takes the one in the file where it knows it, else none.
     """
-    config = _encoded(
-        {
-            "model_format": "gguf",
-            "model_family": facts.architecture,
-            "model_families": [facts.architecture] if facts.architecture else None,
-            "model_type": facts.parameters,
-            "file_type": facts.quantization,
-            "architecture": "amd64",
-            "os": "linux",
-            "rootfs": {"type": "layers", "diff_ids": [str(digest) for _, digest, _ in layers]},
-        }
-    )
+    config = _encoded(config_of(facts, [str(digest) for _, digest, _ in layers]))
     sha256 = Digest("sha256", "")
     hasher = sha256.start(len(config))
     hasher.update(config)
@@ -278,6 +267,20 @@ def synthesise(layers: Sequence[tuple[str, Digest, int]], facts: Facts) -> tuple
         [Descriptor(f"{LAYER}{kind}", str(digest), size) for kind, digest, size in layers],
     )
     return _encoded(manifest), config
+
+
+def config_of(facts: Facts, digests: Sequence[str], model_format: str = "gguf") -> dict[str, object]:
+    """The fields of a config, as Ollama's registry has them (types/model/config.go)."""
+    return {
+        "model_format": model_format,
+        "model_family": facts.architecture,
+        "model_families": [facts.architecture] if facts.architecture else None,
+        "model_type": facts.parameters,
+        "file_type": facts.quantization,
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": list(digests)},
+    }
 
 
 def _encoded(content: object) -> bytes:

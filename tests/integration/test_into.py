@@ -16,6 +16,7 @@ pytest.importorskip("aiohttp")
 from engine.server.run import BackgroundServer
 from tests.clients.environments import hub_environment, python_with
 from tests.command import Command, Result
+from tests.mission.gguf import ARCHITECTURE, write_tiny_gguf
 from tests.registry import docker_registry
 
 SCRIPTS = Path(__file__).parents[1] / "clients"
@@ -158,6 +159,18 @@ def test_ollama_finds_a_model_of_the_hub(command: Command, env: dict[str, str], 
     config = json.loads((home / "ollama/blobs" / manifest["config"]["digest"].replace(":", "-")).read_bytes())
     assert (config["model_format"], config["file_type"]) == ("gguf", "Q4_K_M")
     assert config["rootfs"]["diff_ids"] == [manifest["layers"][0]["digest"]]
+
+
+def test_ollama_is_told_what_the_model_is(
+    command: Command, env: dict[str, str], folder: Path, home: Path
+) -> None:
+    """What `ollama list` and `ollama show` say of it, out of the file's own header."""
+    write_tiny_gguf(folder / "acme/real-GGUF/real-Q8_0.gguf")
+    command.run("pull", "acme/real-GGUF", "--into", "ollama", env=env).check()
+    manifest = ollama_model(home / "ollama", "hf.co", "acme", "real-GGUF", "Q8_0")
+    config = json.loads((home / "ollama/blobs" / manifest["config"]["digest"].replace(":", "-")).read_bytes())
+    assert (config["model_family"], config["model_families"]) == (ARCHITECTURE, [ARCHITECTURE])
+    assert (config["model_type"], config["file_type"]) == ("1M", "Q8_0")
 
 
 def test_ollama_models_decides_where(

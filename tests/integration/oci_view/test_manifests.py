@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.oci_view.client import DOCKER, OCI, STORED, WEIGHTS, Client, digest_of, write
+from tests.mission.gguf import ARCHITECTURE, write_tiny_gguf
 
 
 @pytest.mark.parametrize("target", ["/v2/", "/v2"])
@@ -27,6 +28,24 @@ def test_manifest_of_plain_files(client: Client) -> None:
     assert client.manifest("acme/Tiny-GGUF").body == answer.body
     assert client.manifest("acme/Tiny-GGUF", "Q4_K_M").body == answer.body
     assert client.manifest("acme/Tiny-GGUF", "q8_0").body != answer.body
+
+
+def test_config_says_what_the_model_is(client: Client, root: Path) -> None:
+    """As Ollama shows it: architecture, size and quantization, out of the file's own header; what has none that can be
+    read gets a config without."""
+    write_tiny_gguf(root / "llm/acme/real-GGUF/real-Q8_0.gguf")
+
+    def config(name: str) -> dict[str, object]:
+        named = json.loads(client.manifest(name).body)["config"]
+        body = client.get(f"/v2/{name}/blobs/{named['digest']}").body
+        assert digest_of(body) == named["digest"]
+        fields: dict[str, object] = json.loads(body)
+        return fields
+
+    found = config("acme/real-GGUF")
+    assert (found["model_family"], found["model_families"]) == (ARCHITECTURE, [ARCHITECTURE])
+    assert found["model_type"] and found["file_type"]
+    assert "model_family" not in config("acme/Tiny-GGUF")
 
 
 @pytest.mark.parametrize("name", ["acme/tiny-gguf", "ACME/Tiny-gguf"])
