@@ -66,7 +66,9 @@ def run_update(models: Sequence[str], *, as_json: bool) -> int:
     standings = look_for_updates(chosen := _chosen(models), settings)
     code = combined(_failed(s.error) for s in standings if s.error is not None)
     wanted = [
-        m for m, s in zip(chosen, standings, strict=True) if s.is_outdated or (s.unknown and not s.error)
+        m
+        for m, s in zip(chosen, standings, strict=True)
+        if not s.error and (s.is_outdated or s.unknown or s.revision)
     ]
     if not wanted:
         return code
@@ -89,6 +91,8 @@ def _chosen(models: Sequence[str]) -> list[ModelManifest]:
 def _in_words(standing: Standing) -> str:
     if standing.unknown:
         return "its server publishes no digests; `jarvis update` asks it for the file"
+    if not standing.is_outdated and standing.revision:
+        return f"up to date; its files are the same in the new revision, {standing.revision}"
     if not standing.is_outdated:
         return "up to date"
     return "; ".join(
@@ -105,6 +109,7 @@ def _fields(standing: Standing) -> dict[str, object]:
         "changed": standing.changed,
         "gone": standing.gone,
         "unknown": standing.unknown,
+        "revision": standing.revision,
         "error": str(standing.error) if standing.error else None,
     }
 

@@ -30,6 +30,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Files that are no longer published."""
     unknown: bool = False
     """Its server publishes no digests: only pulling it again would tell."""
+    revision: str | None = None
+    """What its branch or tag names now, where that is another commit or manifest than it was; its files may be the
+    same."""
     error: EngineError | None = None
 
     @property
@@ -96,12 +99,14 @@ def _compare(manifest: ModelManifest, found: Found) -> Standing:
     if found.error is not None:
         return Standing(model=manifest.model_key, error=found.error)
     have = _known_digests(manifest)
+    revision = found.files[0].remote.revision
     published = {str(job.remote.name): job for job in found.files}
     return Standing(
         model=manifest.model_key,
         changed=sorted(name for name, job in published.items() if _has_changed(job, have.get(name))),
         gone=sorted(have.keys() - published.keys()),
         unknown=all(job.remote.digest is None for job in found.files),
+        revision=revision if manifest.revision not in (None, revision) else None,
     )
 
 

@@ -30,6 +30,13 @@ class RawManifest(msgspec.Struct, frozen=True):
     digest: str
     """ "sha256:<hex>", computed."""
     url: str
+    index: str | None = None
+    """Digest of the index that the tag or pin names, where that led to this manifest."""
+
+    @property
+    def published(self) -> str:
+        """Digest of what the tag or pin names: what a registry shows for it, and what changes when it moves."""
+        return self.index or self.digest
 
 
 def next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> str | None:

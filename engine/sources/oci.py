@@ -120,7 +120,8 @@ class Oci:
         return file
 
     def read_manifest(self, client: "Client", path: ModelPath) -> RawManifest:
-        """The manifest that the path names; where that is an index, the manifest in it that is for here.
+        """The manifest that the path names; where that is an index, the manifest in it that is for here,
+        which knows the index.
 
         Raises NotFound, AccessDenied, DigestMismatch (a pin that the bytes do not have), ProtocolViolation,
         UsageError (an index that leaves a choice), NetworkError.
@@ -129,11 +130,11 @@ class Oci:
             raise PathError(
                 f"{path.tag!r} is no tag: at most 128 letters, digits, dots, dashes, underscores."
             )
-        raw = _get(client, path.manifest_url, path.pin)
+        raw = named = _get(client, path.manifest_url, path.pin)
         for _ in range(_MAX_DEPTH):
             document = parse_manifest(raw.body, redact(raw.url))
             if isinstance(document, Manifest):
-                return raw
+                return raw if raw is named else msgspec.structs.replace(raw, index=named.digest)
             entry = _entry_for_here(document, path)
             base = path.manifest_url.rpartition("/")[0]
             raw = _get(client, f"{base}/{entry.digest}", entry.digest, entry.size)
@@ -226,7 +227,7 @@ def _remote(path: ModelPath, raw: RawManifest, layer: Layer) -> RemoteFile:
         url=f"{base}/blobs/{layer.digest}",
         size=layer.size,
         digest=layer.digest,
-        revision=raw.digest,
+        revision=raw.published,
         model=path.canonical,
         role=layer.role,
     )

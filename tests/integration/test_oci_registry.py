@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bcrypt
 import oras.client
@@ -168,8 +169,37 @@ def test_index(jarvis: Jarvis, registry: Registry, tmp_path: Path) -> None:
     assert (tmp_path / f"out/m-{small[7:19]}.gguf").read_bytes() == b"s" * 999
 
 
-def put_index(registry: Registry, tag: str, entries: dict[str, dict[str, str]]) -> None:
-    """An index of manifests that the registry has, with an annotation each."""
+def test_an_index_is_what_a_tag_names(jarvis: Jarvis, registry: Registry, home: Path) -> None:
+    """Its digest is the model's revision, as registries show it; outdated tells that the tag names another one now,
+    and whether that means other files; update takes note of it."""
+    one = registry.put_model("u/m", "a", MODEL, media_type=OCI_MANIFEST)
+    other = registry.put_model("u/m", "b", [(f"{OLLAMA}model", b"s" * 999)], media_type=OCI_MANIFEST)
+    path = f"{registry.host}/u/m:tag"
+    first = put_index(registry, "tag", {one: {}})
+    jarvis("pull", path).check(0)
+
+    def standing() -> dict[str, Any]:
+        (fields,) = jarvis("outdated", "--json").check(0).events
+        return {name: fields[name] for name in ("outdated", "revision")}
+
+    def revision() -> str:
+        return str(json.loads(jarvis("show", path, "--json").check(0).stdout)["revision"])
+
+    assert revision() == first
+    assert standing() == {"outdated": False, "revision": None}
+    second = put_index(registry, "tag", {one: {"note": "the same"}})
+    assert standing() == {"outdated": False, "revision": second}
+    assert f"its files are the same in the new revision, {second}" in jarvis("outdated").check(0).stdout
+    jarvis("update").check(0)
+    assert revision() == second
+    assert standing() == {"outdated": False, "revision": None}
+    third = put_index(registry, "tag", {other: {}})
+    assert standing() == {"outdated": True, "revision": third}
+    jarvis("pull", f"{registry.host}/u/m@{second}", "-d", home / "pinned").check(0)
+
+
+def put_index(registry: Registry, tag: str, entries: dict[str, dict[str, str]]) -> str:
+    """An index of manifests that the registry has, with an annotation each; its digest."""
     sizes = {digest: registry.blob_file(digest).stat().st_size for digest in entries}
     body = {
         "schemaVersion": 2,
@@ -179,7 +209,7 @@ def put_index(registry: Registry, tag: str, entries: dict[str, dict[str, str]]) 
             for digest, notes in entries.items()
         ],
     }
-    registry.put_manifest("u/m", tag, json.dumps(body).encode(), OCI_INDEX)
+    return registry.put_manifest("u/m", tag, json.dumps(body).encode(), OCI_INDEX)
 
 
 # What goes wrong
