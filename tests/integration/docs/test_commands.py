@@ -95,7 +95,9 @@ def _bare(line: str) -> str:
 
 
 WITH_PYTHON = [
-    page for page in [ROOT / "README.md", *GUIDE] if blocks(page.read_text(encoding="utf-8"), "python")
+    page
+    for page in [ROOT / "README.md", ROOT / "docs/api.md", *GUIDE]
+    if blocks(page.read_text(encoding="utf-8"), "python")
 ]
 
 

@@ -45,7 +45,13 @@ def test_options_that_the_documents_name_exist() -> None:
         if isinstance(parameter, click.Option)
     }
     known |= {"--help", "--version"}
-    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "docs/errors.md", *GUIDE]:
+    for page in [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "docs/errors.md",
+        ROOT / "docs/api.md",
+        *GUIDE,
+    ]:
         text = page.read_text(encoding="utf-8").partition("\n## Not there yet\n")[0]
         text = re.sub(
             r"\b(?:skopeo|ollama) [^`\n]*", "", text
