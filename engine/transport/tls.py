@@ -8,11 +8,11 @@ context's wrap_socket returns, so that urllib3's pools use it like any other TLS
 import io
 import socket
 import ssl
-import sys
 from typing import Any, Self
 
 from engine.errors import NetworkError
 from engine.settings import Settings
+from engine.transport.trust import trust_system
 
 _RECEIVE_BYTES = 1 << 17
 
@@ -210,17 +210,9 @@ def _make_context(settings: Settings) -> ssl.SSLContext:
             raise NetworkError(
                 f"Cannot read certificates from {settings.cacert!r}: {exc}. Give --cacert a PEM file."
             ) from exc
-    elif sys.platform == "linux" and _has_system_certificates():
-        context.load_default_certs()
-    else:
+    elif not trust_system(context):
         # truststore asks macOS and Windows themselves, and knows where other systems hide their bundle.
         import truststore
 
         return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return context
-
-
-def _has_system_certificates() -> bool:
-    """Whether OpenSSL's own places, or SSL_CERT_FILE and SSL_CERT_DIR, hold any."""
-    paths = ssl.get_default_verify_paths()
-    return paths.cafile is not None
