@@ -110,7 +110,10 @@ def _origins(path: ModelPath) -> list[str]:
 
 
 def are_known(request: Request) -> bool:
-    """Whether all targets were pulled into the store before, so that probably nothing is to be fetched."""
+    """Whether all targets were pulled before, as far as that is seen without asking, so that probably nothing is to be
+    fetched."""
+    if request.output is not None:
+        return request.output.exists() and not request.settings.force
     if not request.may_remember:
         return False
     try:

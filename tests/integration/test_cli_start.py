@@ -78,6 +78,18 @@ def test_complete_pinned_model_loads_no_network(command: Command, hub: Hub) -> N
     assert len(hub.site.requests) == before
 
 
+def test_complete_file_loads_no_network(
+    command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """The same address to the same place, which is there: no worker, no request."""
+    origin = origin_factory({"tiny": b"x" * 1024})
+    words = ["pull", origin.url("tiny"), "-o", tmp_path / "tiny"]
+    command.run(*words).check(0)
+    before = len(origin.requests)
+    assert loaded(command.run(*words, entry=[sys.executable, "-c", PROBE])) == ["msgspec"]
+    assert len(origin.requests) == before
+
+
 URLS = [
     (["pull", "http://127.0.0.1/m"], True),
     (["pull", "--quiet", "https://host/m", "-o", "m"], True),
@@ -86,6 +98,7 @@ URLS = [
     (["pull", "http://h/m", "--processes=0"], False),
     (["pull", "http://h/m", "--dry-run"], False),
     (["pull", "http://h/m", "--help"], False),
+    (["pull", "http://h/m", "-o", __file__], False),
     (["pull", "hf.co/acme/tri"], False),
     (["verify", "http://h/m"], False),
     ([], False),
