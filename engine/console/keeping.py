@@ -45,7 +45,9 @@ def run_gc(*, dry_run: bool, as_json: bool) -> int:
     verb = "would be removed" if dry_run else "removed"
     stderr().say(f"{len(removed)} {verb}, {_freed(removed)}")
     if not sweep.was_alone:
-        stderr().say("A pull is at work, so models' files were let be. Sweep again when it is done.")
+        stderr().say(
+            "Models' files were let be: a pull is at work, or the store has no locks. Sweep again later."
+        )
     return 0
 
 

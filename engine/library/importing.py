@@ -25,6 +25,7 @@ from engine.sources.listing import in_words
 from engine.sources.oci_layers import layers_of
 from engine.sources.oci_manifest import parse_manifest
 from engine.store import layout
+from engine.store.at_work import at_work
 from engine.store.blobs import Blobs
 from engine.store.disk import disk_errors
 from engine.store.foreign import file_inside, files_in, folders_in
@@ -85,7 +86,9 @@ def import_from(path: Path) -> Iterator[Imported]:
             continue
         seen.add(candidate.key)
         try:
-            yield _import(candidate)
+            with at_work(home()):
+                imported = _import(candidate)
+            yield imported
         except EngineError as exc:
             yield Imported(key=candidate.key, error=exc)
     if not count:

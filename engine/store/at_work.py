@@ -1,4 +1,5 @@
-"""Whether pulls are at work in a store: flock on `<root>/at-work.lock`, shared by pulls, whole for who removes files.
+"""Whether pulls are at work in a store: flock on `<root>/at-work.lock`, shared by pulls and imports, whole for who
+removes files.
 
 A pull believes a file that is there long before it names it in a manifest, which may be hours later. So nobody takes
 a file from below llm/ in between, and nobody waits for hours either: who cannot have the lock leaves the files be.
@@ -34,7 +35,11 @@ def at_work(root: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(root: Path) -> Iterator[bool]:
-    """Whether no pull is at work, of any process; while it is so, none begins. No where nobody can tell."""
+    """Whether no pull is at work, of any process; while it is so, none begins. No where nobody can tell. A store that
+    is not there is not made: nobody has anything to lose in it."""
+    if not root.is_dir():
+        yield True
+        return
     fd = _try_open(root)
     try:
         yield fd is not None and _locked(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

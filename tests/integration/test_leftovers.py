@@ -101,7 +101,7 @@ def test_gc_sweeps_what_a_version_left(
     """Not while a pull is at work; then the file and its blob, which it held. --dry-run tells the same before."""
     update_beside_a_pull(command, hub, home, folder)
     with at_work(home):
-        assert "A pull is at work" in command.run("gc").check().stderr
+        assert "a pull is at work" in command.run("gc").check().stderr
     assert dropped.read_bytes() == blob(home, DROPPED).read_bytes() == DROPPED
     told = command.run("gc", "--dry-run").check()
     assert dropped.exists()

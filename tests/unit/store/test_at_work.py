@@ -49,3 +49,10 @@ def test_a_folder_in_the_way_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "at-work.lock").mkdir()
     with at_work(tmp_path), alone(tmp_path) as is_alone:
         assert not is_alone
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    """Whoever only looks leaves nothing behind."""
+    with alone(tmp_path / "home") as is_alone:
+        assert is_alone
+    assert not (tmp_path / "home").exists()
