@@ -92,7 +92,7 @@ def _summary(result: Result) -> list[str]:
     """The judged rows of what was run, for the terminal."""
     return [
         f"{row.verdict:10} {row.target.scenario:16} {row.target.figure.text}: {_number(row.value)} "
-        f"(at most {row.target.bound:g}) {row.note}".rstrip()
+        f"({row.target.sense} {row.target.bound:g}) {row.note}".rstrip()
         for row in targets.judge(result)
         if row.target.scenario in result["scenarios"]
     ]

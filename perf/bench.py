@@ -2,18 +2,18 @@
 
 import shlex
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perf import machine, measure, payload, resume
-from perf.delay import delayed
+from perf import links, machine, measure, payload, resume, trace
 from perf.measure import WarmMemory
 from perf.payload import Payload
 from perf.results import Block
-from perf.scenarios import GIB, Scenario
+from perf.scenarios import GIB, MIB, Scenario
 from perf.servers import Origin
 from perf.tools import OURS, TOOLS, Job, Kit, Tool, start_of
 
@@ -46,6 +46,7 @@ class Bench:
             "size_bytes": scenario.size_bytes,
             "as_specified": scenario.is_as_specified,
             "tls": scenario.tls,
+            "cap_bytes_s": scenario.cap_bytes_s,
             "verified": scenario.verified,
             "rounds": scenario.rounds,
             "commands": {},
@@ -67,9 +68,10 @@ class Bench:
         self, scenario: Scenario, tools: list[Tool], served: Payload, commands: dict[str, str]
     ) -> Iterator[Run]:
         for number, measured, tool in plan(scenario, tools, quick=self.quick):
-            with self._origin_for(scenario) as origin, self._job(scenario, served, origin) as job:
+            with self._way(scenario, tool) as way, self._job(scenario, served, way.origin) as job:
                 commands.setdefault(tool.name, self._shown(tool, job))
-                facts = self._measure(scenario, measured, tool, job, served)
+                facts = way.facts | self._measure(scenario, measured, tool, job, served)
+                facts["problem"] = facts["problem"] or way.problem
             self._warm.hold_again()
             yield {"tool": tool.name, "round": number, "measured": measured, **facts}
 
@@ -85,9 +87,14 @@ class Bench:
                 argv, env, log, job.target, self.origin, timeout_s, scenario.size_bytes
             )
         else:
-            start = measure.sampled if measured == "memory" else measure.timed
-            done = start(argv, env, log, timeout_s)
-            facts = {key: value for key, value in asdict(done).items() if value is not None}
+            told: dict[str, Any] = {}
+            if measured == "trace":
+                argv += ["--json"] if tool.program == OURS else []
+                done, told = trace.traced(argv, env, log, timeout_s, job.target.parent, scenario.size_bytes)
+            else:
+                start = measure.sampled if measured == "memory" else measure.timed
+                done = start(argv, env, log, timeout_s)
+            facts = told | {key: value for key, value in asdict(done).items() if value is not None}
             problem = None if done.code == 0 else f"exit {done.code}: {_tail(log)}"
         if problem is None and facts["leftovers"]:
             problem = f"{facts['leftovers']} processes still alive a second after the end"
@@ -100,6 +107,8 @@ class Bench:
     def _absence(self, scenario: Scenario, tool: Tool) -> str | None:
         if self.versions.get(tool.program) is None:
             return "not installed"
+        if why := links.why_impossible(scenario):
+            return why
         if scenario.sparse and shutil.disk_usage(self.disk).free < scenario.size_bytes * 1.1:
             return "no room on disk"
         return None
@@ -118,13 +127,13 @@ class Bench:
         return self._payloads[key]
 
     @contextmanager
-    def _origin_for(self, scenario: Scenario) -> Iterator[Origin]:
-        """The origin, or the proxy that leads to it."""
-        if not scenario.round_trip_s:
-            yield self.origin
-            return
-        with delayed(self.origin.http_port, scenario.round_trip_s) as port:
-            yield replace(self.origin, http_port=port)
+    def _way(self, scenario: Scenario, tool: Tool) -> Iterator[links.Way]:
+        """The scenario's link; what a server at its other end needs is removed afterwards."""
+        with (
+            tempfile.TemporaryDirectory(prefix="link-", dir=self.origin.folder) as folder,
+            links.way_to(self.origin, scenario, Path(folder), is_spared=tool.is_spared) as way,
+        ):
+            yield way
 
     @contextmanager
     def _job(self, scenario: Scenario, served: Payload, origin: Origin) -> Iterator[Job]:
@@ -155,8 +164,7 @@ class Bench:
         if len(job.urls) > 1 and job.url in words:
             text += f" … ({len(job.urls)} addresses)"
         text = text.replace(str(job.target.parent), "$TARGET").replace(str(job.home), "$HOME")
-        port = job.url.split("/")[2]
-        return self._masked(text.replace(port, "$HTTP") if len(job.urls) > 1 else text)
+        return self._masked(text.replace(job.url.split("/")[2], "$HTTPS" if job.tls else "$HTTP"))
 
     def _masked(self, text: str) -> str:
         folders = {str(self.origin.folder): "$WORK", str(self.memory): "$WORK", str(self.disk): "$DISK"}
@@ -169,10 +177,15 @@ class Bench:
 def plan(scenario: Scenario, tools: list[Tool], *, quick: bool) -> Iterator[tuple[int, str, Tool]]:
     """(round, what is measured, tool) in order. Each round begins with the next tool: nobody is always first.
 
-    Round 0 samples memory and warms caches; a quick run does it for ours only, being short of time.
+    Round 0 samples memory, watches the file grow and warms caches; a quick run does so for ours only, and once, being
+    short of time.
     """
-    if scenario.kind == "pull" and scenario.size_bytes >= GIB:
-        yield from ((0, "memory", tool) for tool in tools if tool.program == OURS or not quick)
+    if scenario.kind == "pull" and scenario.size_bytes >= MIB:
+        watched = [tool for tool in tools if tool.program == OURS or not quick]
+        yield from ((0, "memory", tool) for tool in watched)
+        yield from ((0, "trace", tool) for tool in watched)
+        ours = [tool for tool in tools if tool.program == OURS and not quick]
+        yield from ((0, "trace", tool) for _ in range(scenario.traces - 1) for tool in ours)
     measured = {"memory": "memory", "resume": "resume"}.get(scenario.kind, "time")
     for number in range(1, scenario.rounds + 1):
         turn = (number - 1) % len(tools)

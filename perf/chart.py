@@ -66,7 +66,9 @@ def _text(x: float, y: float, text: str, fill: str, more: str = "") -> str:
 
 
 def shown(value: float, unit: str) -> str:
-    """A value for people: three figures or so. Units: s, MiB, x (a ratio), B (bytes, shown as MiB)."""
+    """A value for people: three figures or so. Units: s, x (a ratio), B (bytes, shown as MiB), B/s (shown as MB/s)."""
+    if unit == "B/s":
+        return f"{value / 1_000_000:.0f} MB/s"
     if unit == "B":
         return f"{value / (1 << 20):.0f} MiB"
     if unit == "x":

@@ -55,6 +55,11 @@ class Run:
         finally:
             os.close(output)
 
+    @property
+    def age_s(self) -> float:
+        """Since just before posix_spawn."""
+        return time.monotonic() - self._start
+
     def kill(self) -> None:
         """SIGKILL the process itself, none of its children."""
         os.kill(self.pid, signal.SIGKILL)

@@ -14,6 +14,11 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int]) -> list[st
         f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
         "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
         "(round 0 of downloads), which give no times.",
+        "Growth over time, lanes, steady rate (the middle half of the file), tail (its last 5 %) and time of hashing "
+        "after the last byte come from watched runs (round 0): blocks of the target's folder every 20 ms, and our own "
+        "events (--json).",
+        "A total cap is a token bucket (tc tbf) in a network namespace that nginx runs in, over packets of 9000 bytes; "
+        "it counts headers. The stall is made by a proxy that its control goes through, too.",
         "The memory that a run will fill is held by the harness until just before it starts: a virtual machine gives "
         "free pages back to its host within seconds, and whoever wrote next would pay for their return.",
         f"Each output is compared with what was served after the timed part ({compared}); a wrong one makes the run "

@@ -110,7 +110,7 @@ def _target_lines(verdicts: list[Verdict]) -> Iterator[str]:
     counts = {word: sum(row.verdict == word for row in verdicts) for word in ("met", "missed", "unmeasured")}
     yield "## Figures to reach: " + ", ".join(f"{count} {word}" for word, count in counts.items())
     yield ""
-    yield "| scenario | figure | at most | measured | |"
+    yield "| scenario | figure | bound | measured | |"
     yield "| --- | --- | --- | --- | --- |"
     for row in verdicts:
         target = row.target
@@ -120,7 +120,7 @@ def _target_lines(verdicts: list[Verdict]) -> Iterator[str]:
         cells = [
             target.scenario,
             target.figure.text,
-            shown(target.bound, target.unit),
+            f"{target.sense} {shown(target.bound, target.unit)}",
             value,
             f"{verdict}{note}",
         ]

@@ -1,11 +1,11 @@
 """A result as it lies in JSON, and the questions that targets, report and comparison ask it (pure).
 
     {"name", "mode", "started", "commit", "machine", "versions", "method",
-     "scenarios": {name: {"title", "size_bytes", "as_specified", "tls", "verified", "commands": {tool: text},
-                          "missing": {tool: why}, "runs": [run, …]}}}
+     "scenarios": {name: {"title", "size_bytes", "as_specified", "tls", "verified", "cap_bytes_s",
+                          "commands": {tool: text}, "missing": {tool: why}, "runs": [run, …]}}}
 
-A run: tool, round, measured ("time", "memory", "resume"), what was measured, and problem (None when it was right).
-Every run is kept; a run with a problem never enters a figure.
+A run: tool, round, measured ("time", "memory", "trace", "resume"), what was measured, and problem (None when it was
+right). Every run is kept; a run with a problem never enters a figure.
 """
 
 import statistics
@@ -30,10 +30,14 @@ def problems(block: Block, tool: str) -> list[str]:
 
 
 def values(block: Block, tool: str, key: str) -> list[float]:
-    """What the sound runs of tool measured as key; memory runs are slowed down, so only "time" runs give times."""
-    wanted = "memory" if key == "peak_pss_bytes" else "resume" if key in RESUME_KEYS else "time"
-    sound = [run for run in runs(block, tool) if run["measured"] == wanted and not run["problem"]]
-    return [_value(run, key, block) for run in sound]
+    """What the sound runs of tool measured as key; watched runs are slowed down, so only "time" runs give times."""
+    kind = KIND_OF_RUN.get(key, "time")
+    return [_value(run, key, block) for run in sound_runs(block, tool, kind) if _has(run, key)]
+
+
+def sound_runs(block: Block, tool: str, measured: str) -> list[dict[str, Any]]:
+    """The tool's runs of this kind that were right."""
+    return [run for run in runs(block, tool) if run["measured"] == measured and not run["problem"]]
 
 
 def median(block: Block, tool: str, key: str) -> float | None:
@@ -58,7 +62,19 @@ def why_unmeasured(block: Block, tool: str) -> str:
     return f"{tool}: {wrong[0]}" if wrong else f"{tool}: not run"
 
 
-RESUME_KEYS = ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s")
+KIND_OF_RUN = {
+    "peak_pss_bytes": "memory",
+    **dict.fromkeys(("steady_bytes_s", "tail_s", "hash_s"), "trace"),
+    **dict.fromkeys(
+        ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s"), "resume"
+    ),
+}
+"""By key, where it is not "time": the kind of run that measures it."""
+
+
+def _has(run: dict[str, Any], key: str) -> bool:
+    """A trace too short to tell something does not tell it."""
+    return key.startswith("cpu_s") or key in run
 
 
 def _value(run: dict[str, Any], key: str, block: Block) -> float:

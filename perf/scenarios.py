@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
+MB = 1_000_000
+"""Rates of links are decimal, as everywhere."""
+
 PEERS = ("single", "curl", "aria2", "axel", "wget2", "rclone", "hf_transfer", "hf_transfer 64")
-QUICK_PEERS = ("single", "curl", "aria2", "rclone", "hf_transfer")
+QUICK_PEERS = ("curl", "aria2", "axel", "wget2", "rclone", "hf_transfer")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class Scenario:
     files: int = 1
     round_trip_s: float = 0.0
     """Added by a proxy between tool and origin (delay.py)."""
+    cap_bytes_s: int = 0
+    """Of all connections together, headers included; 0: none. The origin is in a network namespace (namespace.py)."""
+    stalls: bool = False
+    """One connection falls silent for ever at a random point (stall.py)."""
     tls: bool = False
     verified: bool = False
     location: str = "plain"
@@ -35,6 +42,8 @@ class Scenario:
     rounds: int = 5
     quick_rounds: int = 1
     in_quick: bool = True
+    traces: int = 1
+    """How many runs of ours are watched while the file grows, in full mode (trace.py)."""
     quick_tools: tuple[str, ...] | None = None
     specified_bytes: int | None = None
     """What the name promises, where --size made size_bytes something else."""
@@ -69,7 +78,7 @@ ALL = (
         ("jarvis", "single", "aria2 -x4", "aria2"),
         2 * GIB,
         verified=True,
-        quick_tools=("jarvis", "aria2 -x4"),
+        quick_tools=("jarvis", "aria2"),
     ),
     Scenario(
         "tls-2g-sha256",
@@ -79,7 +88,65 @@ ALL = (
         2 * GIB,
         tls=True,
         verified=True,
-        quick_tools=("jarvis", "aria2 -x4"),
+        in_quick=False,
+    ),
+    Scenario(
+        "capped-40m",
+        "1 GiB over HTTP, each connection capped at 40 MB/s",
+        "pull",
+        ("jarvis", "aria2", "hf_transfer 64"),
+        GIB,
+        location="capped-40m",
+    ),
+    Scenario(
+        "unequal",
+        "1 GiB over HTTP, of the connections 15 % get 1 MB/s, 25 % 15 MB/s, the rest 60 MB/s",
+        "pull",
+        ("jarvis", "aria2", "hf_transfer", "hf_transfer 64"),
+        GIB,
+        location="unequal",
+        in_quick=False,
+    ),
+    Scenario(
+        "stall",
+        "1 GiB over HTTP, 16 MiB/s a connection, one of which falls silent for ever at a random point",
+        "pull",
+        ("jarvis", "jarvis unstalled"),
+        GIB,
+        location="paced",
+        stalls=True,
+        in_quick=False,
+    ),
+    Scenario(
+        "cap-1gbit",
+        "2 GiB over HTTP, all connections together capped at 1 Gbit/s, SHA-256 verified",
+        "pull",
+        ("jarvis", "curl", "aria2"),
+        2 * GIB,
+        cap_bytes_s=125 * MB,
+        verified=True,
+        in_quick=False,
+        traces=3,
+    ),
+    Scenario(
+        "cap-500m",
+        "2 GiB over HTTP, all connections together capped at 500 MB/s, SHA-256 verified",
+        "pull",
+        ("jarvis", "jarvis --hash none", "aria2"),
+        2 * GIB,
+        cap_bytes_s=500 * MB,
+        verified=True,
+        in_quick=False,
+    ),
+    Scenario(
+        "far-8",
+        "2 GiB over HTTP behind 100 ms of round trip, 50 MB/s a connection, 8 lanes",
+        "pull",
+        ("jarvis -c 8",),
+        2 * GIB,
+        round_trip_s=0.1,
+        location="capped-50m",
+        traces=3,
     ),
     Scenario(
         "tiny",
@@ -97,7 +164,6 @@ ALL = (
         ("jarvis pull -d", "aria2 -i"),
         100 * KIB,
         files=1000,
-        quick_rounds=3,
     ),
     Scenario(
         "many-20ms",
@@ -107,15 +173,23 @@ ALL = (
         100 * KIB,
         files=1000,
         round_trip_s=0.02,
-        quick_rounds=3,
     ),
     Scenario("help", "jarvis --help", "command", ("jarvis --help",), 0, rounds=11, quick_rounds=5),
-    Scenario("memory-1g", "1 GiB, 16 lanes", "memory", ("jarvis -c 16",), GIB, sparse=True, rounds=3),
+    Scenario(
+        "memory-1g",
+        "1 GiB, 16 MiB/s a connection, 16 and 64 lanes",
+        "memory",
+        ("jarvis -c 16", "jarvis -c 64"),
+        GIB,
+        location="paced",
+        sparse=True,
+        rounds=3,
+    ),
     Scenario(
         "memory-20g",
-        "20 GiB, 16 lanes",
+        "20 GiB, 16 and 64 lanes",
         "memory",
-        ("jarvis -c 16",),
+        ("jarvis -c 16", "jarvis -c 64"),
         20 * GIB,
         sparse=True,
         rounds=1,

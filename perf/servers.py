@@ -3,7 +3,8 @@
 /plain/ serves files as nginx users serve them (sendfile, tcp_nopush, no log). /paced/ serves the same files,
 16 MiB/s a connection at most, and logs every request; sendfile_max_chunk keeps the rate limit from
 letting a burst through, so that what the log calls sent is what the client received, give or take
-a socket buffer.
+a socket buffer. /capped-40m/ and /capped-50m/ hold each connection to so many MB/s, /unequal/ holds some to far less
+than others: which one is slow is its connection's fate for as long as it lasts, as with the edges of a CDN.
 """
 
 import contextlib
@@ -20,8 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from perf.measure import wait_until
+from perf.namespace import Namespace
 
 PACE = "16m"
+UNEQUAL_EDGES = "15% 1000000; 25% 15000000; * 60000000;"
+"""Bytes a second by share of connections."""
 
 CONFIG = """\
 {user}worker_processes auto;
@@ -32,6 +36,7 @@ events {{ worker_connections 1024; }}
 http {{
   log_format requests '$msec $request_time $connection $status $body_bytes_sent "$http_range"';
   access_log off;
+  split_clients "$connection" $edge_rate {{ {edges} }}
   default_type application/octet-stream;
   sendfile on;
   tcp_nopush on;
@@ -45,8 +50,8 @@ http {{
   ssl_certificate {folder}/origin.pem;
   ssl_certificate_key {folder}/origin.pem;
   server {{
-    listen 127.0.0.1:{http_port};
-    listen 127.0.0.1:{tls_port} ssl;
+    listen {host}:{http_port};
+    listen {host}:{tls_port} ssl;
     location = /status {{ stub_status; }}
     {locations}
   }}
@@ -61,12 +66,10 @@ class Origin:
     """A running nginx: where its files lie, and what their URLs are."""
 
     folder: Path
+    files: Path
+    host: str
     http_port: int
     tls_port: int
-
-    @property
-    def files(self) -> Path:
-        return self.folder / "files"
 
     @property
     def cacert(self) -> Path:
@@ -77,7 +80,7 @@ class Origin:
         return self.folder / "paced.log"
 
     def url(self, name: str, *, tls: bool = False, location: str = "plain") -> str:
-        base = f"https://127.0.0.1:{self.tls_port}" if tls else f"http://127.0.0.1:{self.http_port}"
+        base = f"https://{self.host}:{self.tls_port}" if tls else f"http://{self.host}:{self.http_port}"
         return f"{base}/{location}/{name}"
 
     def wait_idle(self, timeout_s: float = 10.0) -> bool:
@@ -86,12 +89,12 @@ class Origin:
 
     def _active_connections(self) -> int:
         """As stub_status counts them, the asking one included."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{self.host}:{self.http_port}/status", timeout=5) as answer:
             return int(answer.readline().split(b":")[1])
 
     def masks(self) -> dict[str, str]:
         """What stands in reports in place of this run's ports."""
-        return {f"127.0.0.1:{self.http_port}": "$HTTP", f"127.0.0.1:{self.tls_port}": "$HTTPS"}
+        return {f"{self.host}:{self.http_port}": "$HTTP", f"{self.host}:{self.tls_port}": "$HTTPS"}
 
 
 def locations(folder: Path) -> dict[str, str]:
@@ -99,6 +102,9 @@ def locations(folder: Path) -> dict[str, str]:
     return {
         "plain": "",
         "paced": f"limit_rate {PACE}; sendfile_max_chunk 128k; access_log {folder}/paced.log requests;",
+        "capped-40m": "limit_rate 40000000; sendfile_max_chunk 128k;",
+        "capped-50m": "limit_rate 50000000; sendfile_max_chunk 256k;",
+        "unequal": "limit_rate $edge_rate; sendfile_max_chunk 128k;",
     }
 
 
@@ -108,22 +114,26 @@ def nginx_program() -> str | None:
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Origin]:
-    """nginx over folder/files until the block ends; raises RuntimeError when it does not come up."""
+def serve(folder: Path, inside: Namespace | None = None, files: Path | None = None) -> Iterator[Origin]:
+    """nginx over folder/files, or other files, until the block ends; in a network namespace where one is given.
+    Raises RuntimeError when it does not come up."""
     program = nginx_program()
     if program is None:
         raise RuntimeError("nginx is not installed; the harness needs it (perf/README.md)")
-    (folder / "files").mkdir(parents=True, exist_ok=True)
-    _make_certificate(folder)
-    origin = Origin(folder, *_free_ports(2))
+    files = files or folder / "files"
+    files.mkdir(parents=True, exist_ok=True)
+    host = inside.host if inside else "127.0.0.1"
+    _make_certificate(folder, host)
+    origin = Origin(folder, files, host, *_free_ports(2))
     (folder / "nginx.conf").write_text(_config(origin))
-    command = [program, "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf"]
+    prefix = inside.prefix if inside else ()
+    command = [*prefix, program, "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf"]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        wait_until(lambda: process.poll() is not None or _accepts(origin.tls_port), 10.0)
-        if process.poll() is not None or not _accepts(origin.http_port):
+        wait_until(lambda: process.poll() is not None or _accepts(host, origin.tls_port), 10.0)
+        if process.poll() is not None or not _accepts(host, origin.http_port):
             raise RuntimeError(f"nginx does not start: {(folder / 'error.log').read_text()[-500:]}")
         yield origin
     finally:
@@ -138,15 +148,16 @@ def _config(origin: Origin) -> str:
         LOCATION.format(name=name, files=origin.files, directives=directives)
         for name, directives in locations(origin.folder).items()
     )
-    ports = {"http_port": origin.http_port, "tls_port": origin.tls_port}
-    return CONFIG.format(user=user, folder=origin.folder, locations=shown.rstrip(), **ports)
+    places = {"host": origin.host, "http_port": origin.http_port, "tls_port": origin.tls_port}
+    shared = {"folder": origin.folder, "edges": UNEQUAL_EDGES, "locations": shown.rstrip()}
+    return CONFIG.format(user=user, **shared, **places)
 
 
-def _make_certificate(folder: Path) -> None:
-    """An authority (ca.pem) and a certificate by it for the loopback address (origin.pem)."""
+def _make_certificate(folder: Path, host: str) -> None:
+    """An authority (ca.pem) and a certificate by it for the address (origin.pem)."""
     trustme: Any = importlib.import_module("trustme")  # the type check runs without perf's requirements
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "localhost", common_name="127.0.0.1")
+    certificate = authority.issue_cert(host, "localhost", common_name=host)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "origin.pem"))
 
@@ -160,9 +171,9 @@ def _free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
-def _accepts(port: int) -> bool:
+def _accepts(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def version() -> str | None:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 OURS = "jarvis"
@@ -75,6 +75,8 @@ class Tool:
     """Whether the same command, typed again, goes on with what is there."""
     trusts_by_variable: bool = False
     """Whether only SSL_CERT_FILE can tell it of the origin's authority."""
+    is_spared: bool = False
+    """Whether the link does it no harm: the control of a scenario with a fault."""
 
     def variables(self, job: Job) -> dict[str, str]:
         """Environment variables that belong to the command as a user would type it."""
@@ -151,7 +153,11 @@ TOOLS = {
     tool.name: tool
     for tool in (
         Tool(OURS, OURS, jarvis, resumes=True),
+        Tool("jarvis -c 8", OURS, lambda kit, job: jarvis(kit, job, "-c", "8")),
         Tool("jarvis -c 16", OURS, lambda kit, job: jarvis(kit, job, "-c", "16")),
+        Tool("jarvis -c 64", OURS, lambda kit, job: jarvis(kit, job, "-c", "64")),
+        Tool("jarvis --hash none", OURS, lambda kit, job: jarvis(kit, replace(job, sha256=None))),
+        Tool("jarvis unstalled", OURS, jarvis, is_spared=True),
         Tool("jarvis pull -d", OURS, jarvis_many),
         Tool("aria2 -i", "aria2c", aria2_many),
         Tool("single", "python", single),

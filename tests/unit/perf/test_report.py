@@ -52,7 +52,9 @@ def test_report_keeps_missed_rows_commands_and_failures(tmp_path):
         timed("aria2", 3.0),
         timed("rclone", 3.0),
         timed("hf_transfer", 3.0),
-        timed("axel", 1.0, problem="content differs at 0"),
+        timed("wget2", 3.0),
+        timed("axel", 3.0),
+        timed("single", 1.0, problem="content differs at 0"),
         sampled("jarvis", 100 << 20),
     )
     text = report.write(result(http_2g_nohash=made), tmp_path).read_text()

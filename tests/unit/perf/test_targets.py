@@ -3,7 +3,7 @@
 import pytest
 
 from perf.scenarios import ALL
-from perf.targets import TARGETS, Target, against, judge, own, worst
+from perf.targets import TARGETS, Target, against, beyond, exactly, judge, own, to_link, worst
 from perf.tools import TOOLS
 from tests.unit.perf.made import block, result, sampled, timed
 
@@ -69,6 +69,36 @@ def test_worst_of_all_runs_counts_for_promises_that_hold_each_time():
     """A memory bound is broken by one run above it."""
     target = Target("http-2g-nohash", 200, "B", worst("peak_pss_bytes"))
     assert verdict(target, block(sampled("jarvis", 100, 100, 201))) == ("missed", 201)
+
+
+def test_variant_may_be_named_exactly():
+    """A promise about aria2c -x16 is not about its better variant."""
+    made = block(timed("jarvis", 1.0), PEERS, timed("aria2 -x4", 1.25))
+    assert verdict(Target("http-2g-nohash", 0.5, "x", exactly("aria2")), made) == (
+        "met",
+        pytest.approx(1 / 3),
+    )
+
+
+def test_link_is_the_measure_where_it_is_capped():
+    """2 GiB at a GiB a second take two seconds."""
+    target = Target("http-2g-nohash", 1.03, "x", to_link())
+    made = block(timed("jarvis", 2.04), cap_bytes_s=1 << 30)
+    assert verdict(target, made) == ("met", pytest.approx(1.02))
+
+
+def test_least_bound_is_missed_from_below():
+    """A rate has to be reached."""
+    target = Target("http-2g-nohash", 2.0, "s", own("wall_s"), at_least=True)
+    assert verdict(target, block(timed("jarvis", 1.9)))[0] == "missed"
+    assert verdict(target, block(timed("jarvis", 2.0)))[0] == "met"
+
+
+def test_difference_of_two_variants():
+    """64 lanes may need so much more than 16; the worst run counts."""
+    target = Target("http-2g-nohash", 40, "B", beyond("jarvis -c 64", "jarvis -c 16", "peak_pss_bytes"))
+    made = block(sampled("jarvis -c 16", 100, 110, 120), sampled("jarvis -c 64", 120, 151))
+    assert verdict(target, made) == ("missed", 41)
 
 
 def test_targets_name_scenarios_and_tools_that_are_run_there():
