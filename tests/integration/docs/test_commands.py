@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.integration.docs.world import TOKEN, World, add_model
 from tests.mission.gguf import write_tiny_gguf
 from tests.mission.world import DEEPSEEK, MISTRAL, QWEN, VARIANTS
 from tests.origin import File, Origin, Pattern
+from tests.registry import docker_registry
 
 MODEL = Pattern(100_000_000, seed=7)
 
@@ -55,13 +57,28 @@ def world(
             stem = repository.rpartition("/")[2].removesuffix("-GGUF")
             for variant in VARIANTS:
                 write_tiny_gguf(tmp_path / "models" / repository / f"{stem}-{variant}.gguf", 250_000)
-    with BackgroundServer(tmp_path / "models") as hub:
+    with BackgroundServer(tmp_path / "models") as hub, ExitStack() as servers:
         is_gated = request.node.name.endswith(("[private.md]", "[trouble.md]"))
-        world = World(tmp_path, origin, gated.base if is_gated else hub.url)
+        has_registry = request.node.name.endswith(("[quantizations.md]", "[registries.md]"))
+        registry = servers.enter_context(registry_of_tags(tmp_path)) if has_registry else None
+        world = World(tmp_path, origin, gated.base if is_gated else hub.url, registry)
         try:
             yield world
         finally:
             world.close()
+
+
+@contextmanager
+def registry_of_tags(folder: Path) -> Iterator[str]:
+    """Host and port of a registry that has team/tiny under tags that say their quantization; v1 in its config."""
+    with docker_registry(folder / "registry") as registry:
+        for number, tag in enumerate(("q4_K_M", "v1", "q8_0"), 4):
+            model = write_tiny_gguf(folder / f"tiny-{tag}.gguf", number * 50_000)
+            config = b'{"file_type":"Q6_K"}' if tag == "v1" else b"{ }"
+            registry.put_model(
+                "team/tiny", tag, [("application/vnd.ollama.image.model", model)], config=config
+            )
+        yield registry.host
 
 
 def same_device(one: Path, other: Path) -> bool:

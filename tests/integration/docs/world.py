@@ -24,8 +24,10 @@ _TIMEOUT_S = 60.0
 class World:
     """The servers that a page's commands meet, and a shell in an empty folder."""
 
-    def __init__(self, folder: Path, origin: Origin, hub: str) -> None:
+    def __init__(self, folder: Path, origin: Origin, hub: str, registry: str | None = None) -> None:
+        """registry: host and port of an OCI registry, which pages call localhost:5000."""
         self.folder = folder
+        self._registry = registry or "localhost:5000"
         self.work = folder / "work"
         self.work.mkdir()
         self._origin = origin
@@ -51,7 +53,8 @@ class World:
 
     def translate(self, text: str) -> str:
         """A document's addresses become local ones."""
-        return text.replace("https://models.example.org", self._origin.base).replace("8080", self._port)
+        text = text.replace("https://models.example.org", self._origin.base).replace("8080", self._port)
+        return text.replace("localhost:5000", self._registry)
 
     def shown(self, printed: str) -> str:
         """And back. Errors break up a "404" in an address, which a port may hold by chance."""
@@ -59,6 +62,8 @@ class World:
         for real, name in (
             (self._origin.base, "https://models.example.org"),
             (self._hub, "https://huggingface.co"),
+            (self._registry, "localhost:5000"),
+            (f"/llm/{self._registry.replace(':', '_')}/", "/llm/localhost_5000/"),
             (str(self.folder / "user"), "/home/ada"),
             (str(self.work), "/home/ada/work"),
             (f"127.0.0.1:{self._port}", "127.0.0.1:8080"),
