@@ -28,11 +28,9 @@ from engine.transfer.job import Job
 from engine.transfer.lane_count import LaneCount
 from engine.transfer.limiter import Limiter
 from engine.transfer.messages import (
-    Close,
     Closed,
     LaneFree,
     LeaseEnded,
-    Open,
     Opened,
     Paused,
     PieceWritten,
@@ -201,8 +199,7 @@ class Coordinator:
         self._files[number] = transfer.number
         if self._limiter.rate is not None:
             self._limiter.deal(now, self._cells())
-        if transfer.plan is not None:
-            self._open_on(transfer, slot.host)
+        transfer.open_on(slot.host)
         slot.host.send(lease)
         _log.debug(
             "lease.sent", lease=number, file=transfer.job.remote.name, span=str(lease.span), lane=str(slot)
@@ -236,7 +233,7 @@ class Coordinator:
                     slot.is_draining = False
             case Closed(file):
                 transfer = self._active[file]
-                transfer.closing_hosts.discard(host)
+                transfer.access.closed(host)
                 transfer.settle()
                 transfer.try_finish()
 
@@ -248,7 +245,7 @@ class Coordinator:
         )
         if proceed is not None:
             if proceed.go:
-                self._open_on(transfer, host)
+                transfer.open_on(host)
             host.send(proceed)
         self._needs_hosts = True
 
@@ -271,8 +268,7 @@ class Coordinator:
         """A worker died: what it had in flight is leased anew."""
         leases = self._fleet.lost(host)
         for transfer in self._active.values():
-            transfer.open_hosts.discard(host)
-            transfer.closing_hosts.discard(host)
+            transfer.access.lost(host)
         failure = Failure(kind="worker", message="A worker process died; its work is given to another.")
         for number in leases:
             lane, file = self._slots[number].lane, self._files[number]
@@ -325,7 +321,7 @@ class Coordinator:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
         number = verdict.lease
         transfer = self._active[self._files[number]]
-        held = transfer.leases[number]
+        held = transfer.leases.out[number]
         shown = redact(held.lease.url)
         words = f"A connection to {shown} is far slower than the others"
         if verdict.kind == "stalled":
@@ -341,7 +337,7 @@ class Coordinator:
             slot.host.send(Revoke(slot.lane, number))
 
     def _report(self, transfer: FileTransfer, now: float) -> None:
-        slots = [self._slots[number] for number in transfer.leases if number in self._slots]
+        slots = [self._slots[number] for number in transfer.leases.out if number in self._slots]
         in_flight = sum(slot.cell.unreported for slot in slots)
         phase = (
             "verifying"
@@ -369,14 +365,9 @@ class Coordinator:
             if transfer.state == "restarting":
                 self._trackers[transfer.number].reset(now)
             if transfer.state in ("failing", "restarting"):
-                for number in transfer.leases:
+                for number in transfer.leases.out:
                     self._revoke(number, now)
-            if transfer.wants_close:
-                for host in transfer.open_hosts:
-                    transfer.closing_hosts.add(host)
-                    host.send(Close(transfer.number))
-                transfer.open_hosts.clear()
-                transfer.settle()
+            transfer.close_if_idle()
             if transfer.is_over:
                 self._over(transfer, now)
 
@@ -437,18 +428,10 @@ class Coordinator:
         if all(transfer.size is None for transfer in needing):
             lanes = min(lanes, len(needing))  # each is asked for by one lane, alone
         self._fleet.start(
-            processes=not all(t.is_stream for t in needing) and self._fleet.wants_processes(work),
+            processes=not all(t.leases.is_stream for t in needing) and self._fleet.wants_processes(work),
             lanes=lanes,
             is_tls=any(transfer.is_tls for transfer in needing),
         )
-
-    def _open_on(self, transfer: FileTransfer, host: Host) -> None:
-        """Give a host the part's descriptors, once."""
-        if host in transfer.open_hosts or transfer.part is None:
-            return
-        transfer.open_hosts.add(host)
-        order = Open(transfer.number, transfer.size, transfer.segment_size)
-        host.send(order, (transfer.part.fd, transfer.part.lock.fd))
 
     def _cells(self) -> list[Any]:
         return [slot.cell for slot in self._slots.values()]

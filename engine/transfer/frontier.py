@@ -7,7 +7,6 @@ checked against their xxh3 in the same pass, and one that does not agree is not 
 
 import errno
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import xxhash
@@ -44,7 +43,6 @@ class Frontier:
         self.limit = 0
         """How far it may go: the end of the written prefix."""
         self.must_stop = False
-        self.busy_s = 0.0
 
     @property
     def is_done(self) -> bool:
@@ -57,15 +55,11 @@ class Frontier:
     def advance(self) -> int | None:
         """Hash whole segments up to the limit. Returns the index of a held segment that is bad, else None.
         Raises OSError."""
-        started = time.monotonic()
-        try:
-            while not self.must_stop and self.has_work:
-                index = self._grid.index_of(self.offset)
-                if not self._pass_segment(index):
-                    return index
-            return None
-        finally:
-            self.busy_s += time.monotonic() - started
+        while not self.must_stop and self.has_work:
+            index = self._grid.index_of(self.offset)
+            if not self._pass_segment(index):
+                return index
+        return None
 
     def replaced(self, index: int) -> None:
         """This segment is about to be fetched again, so nothing vouches for what is there."""

@@ -126,10 +126,6 @@ class Lane:
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
-    @property
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
     # What the connection tells (transport.metered.Meter)
 
     def attach(self, wire: socket.socket) -> None:

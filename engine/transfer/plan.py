@@ -52,10 +52,6 @@ class Plan:
         return len(self._checked) == self.grid.count
 
     @property
-    def has_leases(self) -> bool:
-        return bool(self._leased)
-
-    @property
     def frontier_limit(self) -> int:
         """How far the file is written without a gap."""
         return self.written_until(0)

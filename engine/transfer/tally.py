@@ -12,7 +12,6 @@ class Tally:
 
     def __init__(self) -> None:
         self.fetched = 0
-        self.held = 0
         self.discarded = 0
         self.retries = 0
         self._link_s = self._wait_s = self._disk_s = self._limit_s = 0.0
@@ -40,7 +39,7 @@ class Tally:
     def threw_away(self, nbytes: int) -> None:
         """What was received of another version, or over a stream that broke."""
         self.discarded += nbytes
-        self.fetched = self.held = 0
+        self.fetched = 0
 
     def done(
         self,
@@ -50,6 +49,7 @@ class Tally:
         size: int,
         sha256: str | None,
         verified: Verified,
+        held: int,
         finish_s: float,
     ) -> FileDone:
         """The event of a file that was fetched. Times of lanes are shares of wall time: sums over the number of
@@ -62,7 +62,7 @@ class Tally:
             sha256=sha256,
             verified=verified,
             fetched_bytes=self.fetched,
-            held_bytes=self.held,
+            held_bytes=held,
             discarded_bytes=self.discarded,
             seconds=now - self._started,
             retries=self.retries,

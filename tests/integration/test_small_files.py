@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.transfer.file_transfer import WHOLE_BYTES
+from engine.transfer.beginning import WHOLE_BYTES
 from tests.integration.trial import MIB, Trial, wait_until
 
 SMALL = 100 << 10

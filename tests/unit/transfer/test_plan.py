@@ -123,7 +123,6 @@ class PlanMachine(RuleBasedStateMachine):
         assert len(self.missing) + len(leased) + len(self.written) == self.plan.grid.size
         assert self.plan.missing_bytes == len(self.missing)
         assert self.plan.written_bytes == len(self.written)
-        assert self.plan.has_leases == bool(self.leases)
         assert self.plan.is_complete == (len(self.checked) == self.plan.grid.count)
         front = next((i for i in range(self.plan.grid.size) if i not in self.written), self.plan.grid.size)
         assert self.plan.frontier_limit == front

@@ -1,0 +1,194 @@
+"""The bytes of one file coming together in its part: what is there, what is missing, what is proven.
+
+Begun in beginning.py, as soon as the size is known. From then on there are a plan and a proof; each segment that is
+whole goes into the journal and to both. Who fetches what is missing, and from where, is not known here.
+On the coordinator's thread.
+"""
+
+from collections.abc import Callable, Mapping
+
+from engine.digest import Digest
+from engine.errors import EngineError
+from engine.settings import Settings
+from engine.spans import Grid, Span
+from engine.store.disk import disk_errors
+from engine.store.part import Part
+from engine.telemetry import Log
+from engine.transfer.follower import Follower, StartTask
+from engine.transfer.plan import Plan
+from engine.transfer.proof import Proof
+from engine.transfer.voice import Voice
+
+_log = Log(__name__)
+
+
+class Assembly:
+    """Of one file; one that starts again gets a new one. start_task sees to hashing and syncing; moved is called after
+    each step of these."""
+
+    def __init__(
+        self, name: str, settings: Settings, voice: Voice, start_task: StartTask, moved: Callable[[], None]
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._voice = voice
+        self._follower = Follower(start_task, self._followed)
+        self._moved = moved
+        self.part: Part | None = None
+        """Once it is locked."""
+        self.plan: Plan | None = None
+        self.proof: Proof | None = None
+        self.held_bytes = 0
+        """From an earlier run."""
+        self.stream_checks: dict[int, int] = {}
+        self._stream_pieces: list[Span] = []
+        """What has come of a stream of unknown length, before there is a plan."""
+
+    @property
+    def open_part(self) -> Part:
+        """The part, once it is ours."""
+        assert self.part is not None  # noqa: S101 - admitted
+        return self.part
+
+    @property
+    def segment_size(self) -> int:
+        return self.plan.grid.segment_size if self.plan else self._settings.segment_size
+
+    @property
+    def done_bytes(self) -> int:
+        """On disk: held and received."""
+        if self.plan is not None:
+            return self.plan.written_bytes
+        return len(self.stream_checks) * self.segment_size + sum(len(piece) for piece in self._stream_pieces)
+
+    @property
+    def hashed_bytes(self) -> int:
+        return self.proof.frontier.offset if self.proof else 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every byte has come."""
+        return self.plan is not None and self.plan.is_complete
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether every byte has come and is hashed."""
+        return self.is_complete and self.proof is not None and self.proof.frontier.is_done
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the next run goes on from here."""
+        return self.part is not None and self.part.journal is not None and self.done_bytes > 0
+
+    def reached(self, offset: int) -> int:
+        """The first byte from this one on that is not on disk."""
+        return self.plan.written_until(offset) if self.plan else self.done_bytes
+
+    def make_plan(
+        self,
+        grid: Grid,
+        digest: Digest | None,
+        on_disk: Mapping[int, int | None],
+        pieces: Mapping[Span, int] | None = None,
+        *,
+        has_ranges: bool = True,
+        is_fresh: bool = False,
+    ) -> None:
+        """Plan what is missing. Segments on disk are proven by the frontier before they are believed; pieces, of
+        which there are few, at once. is_fresh: what is on disk came in this run. Raises OSError, StoreError."""
+        self.plan = Plan(grid, on_disk)
+        self.proof = Proof(self.open_part.fd, grid, digest, on_disk, self._settings)
+        whole: list[int] = []
+        for span, check in (pieces or {}).items():
+            if self.proof.check_of(span) == check:
+                whole += self.plan.hold_piece(span)
+        self.held_bytes = 0 if is_fresh else self.plan.written_bytes
+        self._voice.planned(grid.size, held=self.held_bytes, ranges=has_ranges)
+        for index in whole:
+            self._checked(index, self.proof.check_on_disk(index))
+
+    def expect(self, digest: Digest | None) -> None:
+        """The digest may have become known with an answer."""
+        if digest is not None and self.proof is not None and self.proof.digest is None:
+            self.proof.expect(digest)
+
+    # What comes
+
+    def wrote_segment(self, index: int, check: int) -> int:
+        """A lane has written a whole segment; how many bytes these are. Raises StoreError."""
+        nbytes = len(self.plan.grid.span_of(index)) if self.plan else self.segment_size
+        self._follower.unsynced_bytes += nbytes
+        self._checked(index, check)
+        return nbytes
+
+    def wrote_piece(self, span: Span) -> bool:
+        """A lane has written a part of a segment. Whether a segment is whole by that; it has no check from one lane,
+        so it is read back. Raises StoreError."""
+        self._follower.unsynced_bytes += len(span)
+        if self.plan is None or self.proof is None:
+            self._stream_pieces.append(span)
+            return False
+        whole = self.plan.wrote_piece(span)
+        for index in whole:
+            with disk_errors("read back", self.open_part.data):
+                check = self.proof.check_on_disk(index)
+            self._checked(index, check)
+        return bool(whole)
+
+    def _checked(self, index: int, check: int) -> None:
+        if self.plan is None or self.proof is None:
+            self.stream_checks[index] = check
+            return
+        self.plan.wrote_segment(index)
+        self.proof.wrote(index, check)
+        if self.open_part.journal is not None:
+            self.open_part.journal.append(index, check)
+
+    # Behind the writers
+
+    def follow(self) -> None:
+        """Let the frontier follow, and sync what has come."""
+        if self.plan is None or self.proof is None:
+            return
+        frontier = self.proof.frontier
+        frontier.limit = self.plan.frontier_limit
+        self._follower.follow(frontier, self.open_part.sync)
+
+    def _followed(self, bad: int | None) -> None:
+        if bad is not None and self.plan is not None and self.proof is not None:
+            self._voice.notice(f"Segment {bad} is not what an earlier run wrote; it is fetched again.")
+            self.held_bytes -= len(self.plan.grid.span_of(bad))
+            self.plan.lose(bad)
+            self.proof.frontier.replaced(bad)
+        self._moved()
+
+    def interrupt(self) -> None:
+        """A hash step that runs shall end soon."""
+        if self.proof is not None:
+            self.proof.frontier.must_stop = True
+
+    def lose(self, indices: list[int]) -> None:
+        """Of a complete file: these segments are missing again, and all is hashed anew."""
+        assert self.plan is not None and self.proof is not None  # noqa: S101 - complete until now
+        for index in indices:
+            self.plan.lose(index)
+        self.proof.follow_again()
+
+    # Ends
+
+    def close(self) -> None:
+        """Let go of the part and leave it for the next run, with what has come of unfinished segments: an orderly end
+        loses not a byte. May be called twice."""
+        if self.part is None:
+            return
+        try:
+            self._keep_pieces()
+        except (OSError, EngineError) as exc:
+            _log.warning("pieces.lost", file=self._name, error=str(exc))
+        self.part.close()
+
+    def _keep_pieces(self) -> None:
+        journal = self.open_part.journal
+        if journal is not None and self.plan is not None and self.proof is not None:
+            for piece in self.plan.pieces:
+                journal.append_piece(piece, self.proof.check_of(piece))
