@@ -3,8 +3,6 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from engine.errors import NoSpace, StoreError
@@ -14,16 +12,24 @@ _HEADROOM_BYTES = 1 << 20
 """Kept free beyond the missing bytes: journal, receipt, folders."""
 
 
-@contextmanager
-def disk_errors(step: str, path: Path | None) -> Iterator[None]:
+class disk_errors:  # noqa: N801 - used like a function; contextlib's own costs several times as much
     """Translate OSError into NoSpace or StoreError that say what was tried with what."""
-    try:
-        yield
-    except OSError as exc:
-        raise disk_error(step, path, exc.errno or 0) from exc
+
+    __slots__ = ("_path", "_step")
+
+    def __init__(self, step: str, path: Path | str | None) -> None:
+        self._step = step
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        if isinstance(exc, OSError):
+            raise disk_error(self._step, self._path, exc.errno or 0) from exc
 
 
-def disk_error(step: str, path: Path | None, number: int) -> StoreError:
+def disk_error(step: str, path: Path | str | None, number: int) -> StoreError:
     """The error for an errno."""
     what = f"Cannot {step}" + (f" {str(path)!r}" if path else "")
     if number in _FULL:

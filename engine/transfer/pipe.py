@@ -1,18 +1,22 @@
 """The pipe between a coordinator and a worker: framed messages, and descriptors that travel with them.
 
-A Unix socket pair with a length before each message. multiprocessing.connection does the same, but costs 20 ms of
+A Unix socket pair with a head before each message. multiprocessing.connection does the same, but costs 20 ms of
 imports in every process that only wants this. Descriptors are attached to the first byte of their message
-(SCM_RIGHTS, unix(7)).
+(SCM_RIGHTS, unix(7)), and a head says how many there are: they come in the order in which they were sent, so a receive
+may take in several messages at once.
 """
 
 import select
 import socket
 import struct
 import threading
+from collections import deque
 from typing import Self
 
-_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<IB")
+"""Bytes of the payload, and how many descriptors belong to it."""
 _MAX_FDS = 2
+_RECEIVE_BYTES = 1 << 16
 
 
 class Pipe:
@@ -21,6 +25,9 @@ class Pipe:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._sending = threading.Lock()
+        self._poll: select.poll | None = None
+        self._received = bytearray()
+        self._fds: deque[int] = deque()
 
     @classmethod
     def pair(cls) -> tuple[Self, socket.socket]:
@@ -35,7 +42,7 @@ class Pipe:
 
     def send(self, payload: bytes, fds: tuple[int, ...] = ()) -> None:
         """Send a message; fds are copied to the other side. Raises OSError when that is gone."""
-        data = _LENGTH.pack(len(payload)) + payload
+        data = _HEAD.pack(len(payload), len(fds)) + payload
         with self._sending:
             sent = socket.send_fds(self._end, [data], fds) if fds else 0
             self._end.sendall(memoryview(data)[sent:])
@@ -44,30 +51,32 @@ class Pipe:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError
         when nothing begins to arrive within idle_s."""
         # Not the socket's own timeout: it would hold for the threads that send, too.
-        if idle_s is not None and not self._wait_readable(idle_s):
+        if idle_s is not None and not self._received and not self._wait_readable(idle_s):
             raise TimeoutError
-        head, fds = self._read(_LENGTH.size)
-        payload, more = self._read(*_LENGTH.unpack(head))
-        return payload, (*fds, *more)
+        nbytes, count = _HEAD.unpack(self._take(_HEAD.size))
+        payload = self._take(nbytes)
+        return payload, tuple(self._fds.popleft() for _ in range(count))
 
     def close(self) -> None:
         """May be called twice."""
         self._end.close()
 
     def _wait_readable(self, seconds: float) -> bool:
-        # poll, not select: a process with many files has descriptors above 1023.
-        poll = select.poll()
-        poll.register(self._end, select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+        if self._poll is None:
+            # poll, not select: a process with many files has descriptors above 1023.
+            self._poll = select.poll()
+            self._poll.register(self._end, select.POLLIN)
+        return bool(self._poll.poll(seconds * 1000))
 
-    def _read(self, nbytes: int) -> tuple[bytes, tuple[int, ...]]:
-        parts: list[bytes] = []
-        fds: list[int] = []
-        while nbytes:
-            data, found, _, _ = socket.recv_fds(self._end, nbytes, _MAX_FDS)
-            fds += found
+    def _take(self, nbytes: int) -> bytes:
+        """The next so many bytes, as soon as they are here."""
+        while (missing := nbytes - len(self._received)) > 0:
+            data, found, _, _ = socket.recv_fds(self._end, max(missing, _RECEIVE_BYTES), _MAX_FDS)
+            self._fds.extend(found)
             if not data:
                 raise EOFError
-            parts.append(data)
-            nbytes -= len(data)
-        return b"".join(parts), tuple(fds)
+            self._received += data
+        with memoryview(self._received) as view:
+            taken = bytes(view[:nbytes])
+        del self._received[:nbytes]
+        return taken
