@@ -5,6 +5,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from engine.transfer.cores import Load, usable_cores
 
 BURN = "import sys\nprint(flush=True)\nwhile True: pass"
@@ -25,6 +27,7 @@ def test_an_idle_process_is_not_bound_by_the_processor():
     assert not load.is_bound
 
 
+@pytest.mark.alone
 def test_workers_that_burn_all_cores_are():
     """Their time counts as this pull's own."""
     workers = [
