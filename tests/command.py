@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,12 @@ class Running:
     def stderr(self) -> str:
         return self._text("stderr")
 
+    @property
+    def raw_stderr(self) -> str:
+        """With the joiners (U+2060) in it that break up a "404" which is not the server's (engine/errors.py)."""
+        with self._changed:
+            return self._out["stderr"].decode("utf-8", "replace")
+
     def wait_output(
         self, holds: Callable[[str, str], bool], what: str = "output", timeout_s: float = 20
     ) -> None:
@@ -105,7 +112,8 @@ class Running:
 
     def interrupt_group(self) -> None:
         """SIGINT to it and all of its children, as Ctrl-C on a terminal does."""
-        os.killpg(self.pid, signal.SIGINT)
+        with suppress(ProcessLookupError):  # the last one may have ended
+            os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """SIGKILL, to it alone."""
@@ -147,7 +155,7 @@ class Running:
             self._changed.notify_all()
 
     def _text(self, name: str) -> str:
-        """Errors break up a "404" that is not the server's (engine/errors.py); a port or a digest may hold one."""
+        """Without those joiners: a port or a digest may hold a 404 too."""
         with self._changed:
             return self._out[name].decode("utf-8", "replace").replace("\u2060", "")
 

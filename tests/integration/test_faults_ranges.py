@@ -229,7 +229,7 @@ def test_an_invalid_content_length_with_a_cut_is_never_a_file(
     trial.assert_failed(trial.pull("--retries", 0, code=5))
     assert trial.origin.fired("header") >= 1
     if after_bytes == 0:  # later the command, which reads the headers and leaves, may be the first to go
-        assert trial.origin.fired("cut") == trial.origin.fired("header")
+        trial.origin.wait_fired("cut", trial.origin.fired("header"))
 
 
 def test_a_gzip_bomb_is_not_unpacked(try_file: Callable[..., Trial]) -> None:

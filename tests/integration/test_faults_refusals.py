@@ -62,7 +62,9 @@ def test_an_address_with_404_in_it_is_no_not_found_error(trial: Trial) -> None:
     trial.origin.fault("status", code=403)
     trial.url = trial.origin.url("model-404.gguf")
     trial.origin.add("model-404.gguf", trial.content)
-    assert "404" not in trial.assert_failed(trial.pull(code=4))
+    running = trial.spawn()
+    trial.assert_failed(running.wait().check(4), "model-404.gguf")
+    assert "404" not in running.raw_stderr
     assert trial.origin.fired("status") == 1
 
 

@@ -69,11 +69,11 @@ def pull(command: Command, env: dict[str, str], *args: object, into: str = "hf-c
 def hub_client(cache: Path, foreign: Path, function: str, **arguments: Any) -> Any:
     """What huggingface_hub says without a network: nothing listens at its endpoint."""
     done = subprocess.run(
-        [python_with(cache, HUB), SCRIPTS / "hub_client.py", function, json.dumps(arguments)],
+        [python_with(cache, HUB), SCRIPTS / "hub_client.py", json.dumps([[function, arguments]])],
         env=hub_environment("http://127.0.0.1:9", foreign) | {"HF_HUB_OFFLINE": "1"},
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    answer = json.loads(done.stdout)
+    (answer,) = json.loads(done.stdout)
     assert "error" not in answer, answer
     return answer["result"]
 
