@@ -45,6 +45,11 @@ class Frontier:
         self.must_stop = False
 
     @property
+    def unproven(self) -> Mapping[int, int | None]:
+        """What had to be proven at the beginning, without what was fetched again since."""
+        return self._unproven
+
+    @property
     def is_done(self) -> bool:
         return self.offset == self._grid.size
 

@@ -41,9 +41,11 @@ class Proof:
         )
 
     def expect(self, digest: Digest) -> None:
-        """The digest has become known while the first bytes come."""
+        """The digest has become known while the first bytes come. What an earlier run left is still to be proven, and a
+        hash step that is under way is of no use any more."""
         self.digest = digest
-        self.follow_again()
+        self.frontier.must_stop = True
+        self.follow_again(self.frontier.unproven)
 
     def wrote(self, index: int, check: int) -> None:
         """A segment is on disk."""
