@@ -21,6 +21,7 @@ _KINDS = {
     "worker": "a worker process died and is replaced",
     "digest": "the content does not agree with its digest",
     "tls": "the certificate is not trusted",
+    "denied": "no access is given",
 }
 
 

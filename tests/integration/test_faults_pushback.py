@@ -139,15 +139,13 @@ LAST = {"name": "RateLimit", "value": '"resolvers";r=0;t=1'}
 
 @pytest.mark.parametrize("processes", [0, 2])
 def test_an_exhausted_limit_is_waited_for(trial: Trial, processes: int) -> None:
-    """A success that says that nothing remains: no lane asks before the next window but those that had been told to
-    already, and nobody is refused."""
-    trial.origin.fault("header", nth=3, times=1, **LAST)
+    """A success that says that nothing remains: no lane asks before the next window, and nobody is refused. The first
+    answer says it, so no other lane has been told to ask by then."""
+    trial.origin.fault("header", nth=1, times=1, **LAST)
     trial.pull("-c", 4, "-p", processes)
     assert trial.origin.fired("header") == 1
-    last = trial.origin.requests[2]
-    assert last.ended is not None
-    assert sum(last.ended < r.started < last.started + 2.0 for r in trial.origin.requests) <= 3
-    assert trial.origin.requests[-1].started >= last.started + 2.0
+    last, *others = trial.origin.requests
+    assert min(r.started for r in others) >= last.started + 2.0
     assert {r.status for r in trial.origin.requests} == {206}
     trial.assert_exact()
 
