@@ -90,6 +90,8 @@ class ModelRegistry:
 
         With is_file, the URL https://host/a/b of an unknown host is a file, not a custom registry's model.
         """
+        if not isinstance(text, str):  # a caller without type checks: a missing setting is None
+            raise path_fault(repr(text), f"it is text, and not {type(text).__name__}")
         text = text.strip()
         if not text or len(text) > _MAX_TEXT or not text.isprintable():
             raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")

@@ -467,3 +467,10 @@ def test_quantization_in_name(name, quantization, swapped):
 def test_quantization_absent(name):
     """A quantization is a whole word of the name."""
     assert quantization_of(name) is None
+
+
+@pytest.mark.parametrize("value", [None, 5, b"mistral", ["mistral"]])
+def test_what_is_no_text_is_no_model_path(value):
+    """A setting that is missing comes as None: that is a PathError too, which names the type."""
+    with pytest.raises(PathError, match=type(value).__name__):
+        ModelRegistry.parse(value)
