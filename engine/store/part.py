@@ -104,11 +104,16 @@ class Part:
             self._allocate(size, allocate)
 
     def write_whole(self, data: bytes) -> None:
-        """All of a small file at once, in a part that nothing was received into."""
+        """All of a small file at once, in a part that nothing was received into. Raises StoreError; what did not get
+        there whole is of no use to anybody, and goes."""
         with disk_errors("write", self.data):
             if self.fd < 0:
                 self.fd = self._open_fresh()
-            write_all(self.fd, data, 0)
+            try:
+                write_all(self.fd, data, 0)
+            except OSError:
+                self.discard()
+                raise
 
     def _open_fresh(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL

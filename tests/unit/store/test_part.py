@@ -1,6 +1,7 @@
 """The part: what it keeps, and whom it refuses."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,18 @@ def test_no_descriptor_is_left(folder):
         part.resume()
     part.remove()
     assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+
+
+def test_a_small_file_that_the_disk_cuts_off_leaves_nothing(folder):
+    """A disk that refuses in the middle of it: half of what came whole is of no use, so the part goes with its lock."""
+    part = opened(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(StoreError, match="Cannot write"):
+            part.write_whole(bytes(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names(folder) == ["lock"]
+    part.close()
+    assert not folder.exists()
