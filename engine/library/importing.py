@@ -199,9 +199,9 @@ def _below(folder: Path, root: Path, depth: int) -> Iterator[Path]:
 
 
 def _split_together(files: Iterator[Path]) -> list[list[Path]]:
-    """Shards of one model together, each other file alone."""
+    """Shards of one model together, each other file alone; one that links lead to as well is one all the same."""
     groups = dict[object, list[Path]]()
-    for file in files:
+    for file in dict.fromkeys(files):
         groups.setdefault((file.parent, set_of(file.name) or file.name), []).append(file)
     return list(groups.values())
 

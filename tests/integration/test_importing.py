@@ -61,6 +61,13 @@ def test_a_folder_of_models(command: Command, folder: Path, home: Path) -> None:
     assert blob(home, MODEL).stat().st_ino == before.st_ino
 
 
+def test_a_link_to_a_model_is_no_second_one(command: Command, folder: Path, home: Path) -> None:
+    """A folder that names a file twice has it once."""
+    (folder / "deep/same.gguf").symlink_to(folder / "One-Q4_K_M.gguf")
+    first, _ = command.run("import", folder).check().stdout.splitlines()
+    assert first.startswith("one-q4_k_m: imported, 1 file")
+
+
 def test_the_original_stays_as_it_is(command: Command, folder: Path, home: Path) -> None:
     """Its mode, too, though the disk has both once; and it may go without harm."""
     original = folder / "One-Q4_K_M.gguf"
