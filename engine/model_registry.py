@@ -334,8 +334,10 @@ def _hub_address(path: str, text: str) -> ModelPath | None:
         return _hub_file(page.repository, page.revision, page.file)
     if parts[0] in ("api", "v2") or model_pages.file_of_collection(path):
         return None
-    if "" not in parts and re.split("[:@]", path)[0].count("/") > 1:
-        raise path_fault(text, model_pages.hub_advice(parts))
+    name = re.split("[:@]", path)[0].split("/")
+    if len(name) > 2:  # what goes on from here has two parts, or it would come back
+        missing = "a part of the name is missing"
+        raise path_fault(text, missing if "" in name else model_pages.hub_advice(parts))
     return _parse_name(f"{HUB_REGISTRY}/{path}", {})
 
 

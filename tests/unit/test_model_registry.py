@@ -325,6 +325,8 @@ _MADE = st.lists(st.one_of(_WORDS, _MARKS), max_size=16).map("".join)
 @example("http://h.example/a/resolve/b/c:t")
 @example("ｈｆ.co/a/b")
 @example("https://h.example/ns/repo@refs/pr/1")
+@example("hf.co/a/b/localhost:5000.//--/")
+@example("hf.co/models/x/tree//main")
 def test_parse_canonical_is_stable(text):
     """Whatever is typed, only PathError comes out; what parses has a canonical spelling of equal meaning."""
     try:
