@@ -29,7 +29,19 @@ def run_rm(models: Sequence[str]) -> int:
             codes.append(_failed(exc))
             continue
         stdout().say(printable(f"{manifest.model_key}: removed, {_freed(removed)}"))
+        _tell_unread()
     return combined(codes)
+
+
+def _tell_unread() -> None:
+    """Why contents stay that no model seems to need."""
+    for broken in manifests().scan()[1]:
+        stderr().say(
+            printable(
+                f"Contents stay in the store: {str(broken.path)!r} cannot be read ({broken.why}), and nobody knows what "
+                "that model needs. Mend or remove it, then run jarvis gc."
+            )
+        )
 
 
 def run_gc(*, dry_run: bool, as_json: bool) -> int:

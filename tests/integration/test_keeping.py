@@ -63,6 +63,14 @@ def test_rm_keeps_what_another_model_needs(command: Command, hub: dict[str, str]
     assert ManifestManager(home / "manifests").list_manifests() == []
 
 
+def test_rm_says_why_contents_stay(command: Command, hub: dict[str, str], home: Path) -> None:
+    """A manifest that cannot be read may need any of them: the model goes, the contents do not, and that is said."""
+    (home / "manifests" / "broken.json").write_text("{")
+    result = command.run("rm", "ns/two").check()
+    assert digest(OWN) in blobs(home)
+    assert re.search(r"Contents stay in the store: .*broken\.json", result.stderr)
+
+
 def test_rm_of_what_is_not_there(command: Command, hub: dict[str, str]) -> None:
     """Exit 3, with the names that are near; the others are removed."""
     result = command.run("rm", "ns/onee", "ns/two").check(3)
