@@ -4,7 +4,7 @@ Parts are those of a path on huggingface.co or ollama.com, percent-decoded, with
 What is a model's own address, by the grammar, is none of this module's business.
 """
 
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import msgspec
 
@@ -50,6 +50,14 @@ def hub_page(parts: list[str]) -> HubPage | None:
     if parts[at] in FILE_VIEWS and not inside:
         raise ValueError(f"no file is in it; the model is {_hub_name(repository, revision)}")
     return HubPage(repository, revision, inside if parts[at] in FILE_VIEWS else None)
+
+
+def hub_file_info(parts: list[str], query: str) -> HubPage | None:
+    """The file whose facts a repository's page shows beside it, which only the query says; None for all others."""
+    shown = parse_qs(query).get("show_file_info")
+    if not shown or len(parts) != 2 or parts[0] in COLLECTIONS:
+        return None
+    return HubPage("/".join(parts), "main", shown[0])
 
 
 def hub_advice(parts: list[str]) -> str:

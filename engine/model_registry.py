@@ -275,7 +275,9 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
     host, path = parse_host(parts.netloc, text), parts.path.strip("/")
     registry = _registry(parts.netloc, text)
     if registry in (HUB_REGISTRY, OLLAMA_REGISTRY):
-        model = _hub_address(path, text) if registry == HUB_REGISTRY else _ollama_address(path, text)
+        model = (
+            _hub_address(path, parts.query, text) if registry == HUB_REGISTRY else _ollama_address(path, text)
+        )
         if model is not None:
             return model
         parts = parts._replace(path="/" + (model_pages.file_of_collection(path) or path))
@@ -323,11 +325,11 @@ def _is_model_in_url(parts: list[str]) -> bool:
     return not _FILE_EXTENSION.search(last["name"]) and (len(parts) == 2 or bool(last["more"]))
 
 
-def _hub_address(path: str, text: str) -> ModelPath | None:
+def _hub_address(path: str, query: str, text: str) -> ModelPath | None:
     """The model, or the file of one, that an address of the Hub shows; None for a file of something else."""
     parts = [unquote(part) for part in path.split("/")]
     try:
-        page = model_pages.hub_page(parts)
+        page = model_pages.hub_page(parts) or model_pages.hub_file_info(parts, query)
     except ValueError as exc:
         raise path_fault(text, str(exc)) from exc
     if page is not None:
@@ -344,6 +346,9 @@ def _hub_address(path: str, text: str) -> ModelPath | None:
 def _ollama_address(path: str, text: str) -> ModelPath | None:
     """As _hub_address; None for what the registry itself hands out."""
     if path.startswith("v2/"):
+        advice = model_pages.api_advice(OLLAMA_REGISTRY, path.split("/"))
+        if advice and "/blobs/" not in path:
+            raise path_fault(text, advice)
         return None
     if advice := model_pages.ollama_advice(path.split("/")):
         raise path_fault(text, advice)

@@ -38,8 +38,8 @@ def _tell_unread() -> None:
     for broken in manifests().scan()[1]:
         stderr().say(
             printable(
-                f"Contents stay in the store: {str(broken.path)!r} cannot be read ({broken.why}), and nobody knows what "
-                "that model needs. Mend or remove it, then run jarvis gc."
+                f"Contents stay in the store: {str(broken.path)!r} cannot be read ({broken.why}), and nobody knows "
+                "what that model needs. Mend or remove it, then run jarvis gc."
             )
         )
 
