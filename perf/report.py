@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from perf import results
 from perf.chart import Bar, bars, shown
+from perf.curve import Curve, curves
 from perf.results import GIB, Block, Result
 from perf.targets import Verdict, judge
 from perf.tools import OURS
@@ -23,21 +25,25 @@ def write(result: Result, folder: Path) -> Path:
 
 
 def charts(result: Result) -> dict[str, str]:
-    """SVG by file name: wall time, and peak memory where it was sampled."""
+    """SVG by file name: wall time, and where they were watched peak memory, the tail, and throughput over time."""
     drawn = {}
     for name, block in result["scenarios"].items():
         if block["kind"] == "pull":
             drawn[f"{name}.svg"] = _chart(block, "wall_s", "s")
             if any(results.values(block, tool, "peak_pss_bytes") for tool in block["commands"]):
                 drawn[f"{name}-memory.svg"] = _chart(block, "peak_pss_bytes", "B")
+            if any(results.values(block, tool, "tail_s") for tool in block["commands"]):
+                drawn[f"{name}-tail.svg"] = _chart(block, "tail_s", "s")
+                drawn[f"{name}-growth.svg"] = _growth(block)
     return drawn
 
 
 def finding(block: Block, key: str = "wall_s", unit: str = "s") -> str:
     """The sentence that a chart's title is: where we stand against the best peer."""
-    what, best_is, rivals = (
-        ("takes", "fastest", _peers(block, key)) if unit == "s" else ("needs", "leanest", _peers(block, key))
+    what, best_is = {"tail_s": ("needs for its last 5 %", "fastest"), "wall_s": ("takes", "fastest")}.get(
+        key, ("needs", "leanest")
     )
+    rivals = _peers(block, key)
     ours = results.median(block, OURS, key)
     if not rivals:
         return (
@@ -70,8 +76,37 @@ def _chart(block: Block, key: str, unit: str) -> str:
         for tool in names
     ]
     rows.sort(key=lambda row: (row.median is None, row.median or 0))
-    measured = "wall time, exec to exit" if unit == "s" else "peak PSS of all processes"
+    measured = {"wall_s": "wall time, exec to exit", "tail_s": "from 95 % on disk to the exit"}.get(
+        key, "peak PSS of all processes"
+    )
     return bars(finding(block, key, unit), f"{block['title']}: {measured}", rows, unit)
+
+
+def growth_finding(block: Block) -> str:
+    """The sentence above the curves: the steady rate of the tool that is ours, and with how many lanes."""
+    name = next((tool for tool in block["commands"] if _is_ours(tool)), "")
+    rate = results.median(block, name, "steady_bytes_s")
+    if rate is None:
+        return f"{OURS} was not watched"
+    lanes = max((count for _, count in _watched(block, name)["lanes"]), default=0)
+    return f"{name} keeps {shown(rate, 'B/s')} over the middle half, with up to {lanes} lanes"
+
+
+def _growth(block: Block) -> str:
+    names = [tool for tool in block["commands"] if results.values(block, tool, "tail_s")]
+    runs = [
+        Curve(tool, [(at, value) for at, value in _watched(block, tool)["written"]], _is_ours(tool))
+        for tool in names
+    ]
+    ours = next((tool for tool in names if _is_ours(tool)), None)
+    lanes = [(at, count) for at, count in _watched(block, ours)["lanes"]] if ours else []
+    return curves(
+        growth_finding(block), f"{block['title']}: throughput over time, and our lanes", runs, lanes
+    )
+
+
+def _watched(block: Block, tool: str) -> dict[str, Any]:
+    return results.sound_runs(block, tool, "trace")[0]
 
 
 def _lines(result: Result) -> Iterator[str]:
@@ -133,6 +168,9 @@ def _block_lines(name: str, block: Block) -> Iterator[str]:
         if any(results.values(block, tool, "peak_pss_bytes") for tool in block["commands"]):
             memory = finding(block, "peak_pss_bytes", "B")
             yield from [f"![{memory}]({name}-memory.svg)", ""]
+        if any(results.values(block, tool, "tail_s") for tool in block["commands"]):
+            yield from [f"![{growth_finding(block)}]({name}-growth.svg)", ""]
+            yield from [f"![{finding(block, 'tail_s')}]({name}-tail.svg)", ""]
     yield from _resume_lines(block) if block["kind"] == "resume" else _time_lines(block)
     yield from ["", "```sh", *(f"{text}  # {tool}" for tool, text in block["commands"].items()), "```"]
 
