@@ -109,8 +109,9 @@ def test_an_answer_that_is_no_http_is_asked_for_again(
     trial.assert_failed(result, "model.gguf")
     assert always.fired
     held = trial.segments_on_disk()
-    assert held >= SIZE // 2 // SEGMENT - LANES
+    assert held >= SIZE // 4 // SEGMENT  # a lane that was in the midst of more than one segment keeps less
     trial.origin.behave()
+    trial.origin.wait_idle()  # a request of the first run, read late, would get the fault of the second
     once = trial.origin.fault(fault, nth=3, **options)
     before = trial.origin.bytes_sent()
     trial.pull(*trial.in_threads)

@@ -51,8 +51,9 @@ def test_a_lie_about_a_range_is_thrown_away(trial: Trial, lie: str, options: dic
     assert always.fired
     trial.assert_failed(result, "model.gguf", "Content-Range|compressed|whole file|416")
     held = trial.segments_on_disk()
-    assert held >= SIZE // 2 // SEGMENT - LANES
+    assert held >= SIZE // 4 // SEGMENT  # a lane that was in the midst of more than one segment keeps less
     trial.origin.behave()
+    trial.origin.wait_idle()  # a request of the first run, read late, would get the fault of the second
     once = trial.origin.fault(lie, when=in_second_half, times=1, **options)
     result = trial.pull("--json", *trial.in_threads)
     assert once.fired == 1

@@ -78,6 +78,7 @@ class Trial:
         held = self.segments_on_disk()
         assert held >= at_least_held
         self.origin.behave()
+        self.origin.wait_idle()  # what the first run asked for is not counted
         before = self.origin.bytes_sent()
         result = self.pull(*self.in_threads, *options)
         self.assert_exact()
