@@ -240,12 +240,16 @@ class Lane:
         self._cell.set_state(BODY)
         size = opened.identity.size or 0
         data = b""
-        while len(data) < size:
-            block = self._read(answer, size - len(data))
-            if not block:
-                raise _cut(answer)
-            data += block
-            self._cell.set_unreported(len(data))
+        try:
+            while len(data) < size:
+                block = self._read(answer, size - len(data))
+                if not block:
+                    raise _cut(answer)
+                data += block
+                self._cell.set_unreported(len(data))
+        except BaseException:
+            self._discarded += len(data)  # nothing of it is on disk
+            raise
         self._release(answer)
         self._whole = opened, data
 

@@ -30,11 +30,13 @@ def test_a_small_file_is_one_request(
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
 def test_a_small_file_that_breaks_off_is_asked_for_again(try_file: Callable[..., Trial], fault: str) -> None:
-    """Nothing of it was on disk, so nothing is held; the second answer is the file."""
+    """Nothing of it was on disk, so nothing is held, and what came is told as thrown away; the second answer is the
+    file."""
     trial = try_file(SMALL)
     trial.origin.fault(fault, after_bytes=SMALL // 2, times=1)
-    trial.pull()
+    (done,) = trial.pull("--json").events_named("file")
     assert trial.origin.fired(fault) == 1
+    assert 0 < done["discarded_bytes"] <= SMALL // 2
     trial.assert_exact()
 
 
