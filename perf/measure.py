@@ -15,7 +15,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +98,32 @@ def sampled(argv: list[str], env: dict[str, str], log: Path, timeout_s: float) -
     """Run argv to its end and watch the memory of its processes: the peak of the sum of their PSS."""
     run = Run(argv, env, log)
     peak = 0
+
+    def look() -> None:
+        nonlocal peak
+        peak = max(peak, sum(pss_bytes(pid) for pid in tree(run.pid)))
+
+    with beside(look, SAMPLE_EVERY_S):
+        done = run.wait(timeout_s)
+    return replace(done, peak_pss_bytes=peak)
+
+
+@contextlib.contextmanager
+def beside(look: Callable[[], None], every_s: float) -> Iterator[None]:
+    """look() again and again, on a thread of its own, until the block ends."""
     over = threading.Event()
 
     def watch() -> None:
-        nonlocal peak
-        while not over.wait(SAMPLE_EVERY_S):
-            peak = max(peak, sum(pss_bytes(pid) for pid in tree(run.pid)))
+        while not over.wait(every_s):
+            look()
 
-    watcher = threading.Thread(target=watch, name="pss")
+    watcher = threading.Thread(target=watch, name="beside")
     watcher.start()
     try:
-        done = run.wait(timeout_s)
+        yield
     finally:
         over.set()
         watcher.join()
-    return Exit(done.wall_s, done.user_s, done.sys_s, done.code, done.leftovers, peak)
 
 
 class WarmMemory:

@@ -5,12 +5,11 @@ how many lanes are at work, and what came after the last byte. Watched runs give
 """
 
 import json
-import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from perf.measure import Exit, Run
+from perf.measure import Exit, Run, beside
 from perf.payload import allocated_bytes
 
 EVERY_S = 0.02
@@ -26,23 +25,16 @@ def traced(
 ) -> tuple[Exit, dict[str, Any]]:
     """Run argv to its end. The facts: `written` and `lanes`, series of (seconds, value), and what derive() says."""
     run = Run(argv, env, log)
-    over = threading.Event()
     written: Series = [(0.0, 0)]
     events = _Events(log)
 
-    def watch() -> None:
-        while not over.wait(EVERY_S):
-            now = run.age_s
-            written.append((now, min(allocated_bytes(folder), size_bytes)))
-            events.read(now)
+    def look() -> None:
+        now = run.age_s
+        written.append((now, min(allocated_bytes(folder), size_bytes)))
+        events.read(now)
 
-    watcher = threading.Thread(target=watch, name="trace")
-    watcher.start()
-    try:
+    with beside(look, EVERY_S):
         done = run.wait(timeout_s)
-    finally:
-        over.set()
-        watcher.join()
     events.read(done.wall_s)
     written.append((done.wall_s, size_bytes if done.code == 0 else written[-1][1]))
     facts = {"written": thinned(written), "lanes": thinned(events.lanes), **events.last}
