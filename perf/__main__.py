@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import sys
@@ -47,7 +48,9 @@ def main() -> int:
 def _run(rows: list[scenarios.Scenario], args: argparse.Namespace) -> Result:
     """Set the stage in two temporary folders, run, and take everything down again, also on SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    kit = tools.Kit(tools.find_jarvis(args.jarvis), args.hf_python)
+    # The report names the checkout's commit, so the checkout's engine is what runs, unless another was asked for.
+    import_path = os.environ.get("PYTHONPATH", "") if args.jarvis else str(machine.REPOSITORY)
+    kit = tools.Kit(tools.find_jarvis(args.jarvis), args.hf_python, import_path)
     largest = max((row.size_bytes for row in rows if not row.sparse), default=0)
     memory_root = args.memory_dir or _memory_folder(2 * largest + GIB)
     with (

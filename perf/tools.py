@@ -45,6 +45,8 @@ class Kit:
 
     jarvis: list[str]
     hf_python: str
+    import_path: str = ""
+    """PYTHONPATH for ours alone: the tree whose engine is measured, whatever is installed beside this Python."""
     path: str = field(default_factory=lambda: os.environ.get("PATH", os.defpath))
 
     def program(self, name: str) -> str | None:
@@ -61,6 +63,8 @@ class Kit:
         """PATH, an empty HOME with our store in it, and what the tool has no option for."""
         home = str(job.home)
         settings = {"PATH": self.path, "HOME": home, "LANG": "C.UTF-8", "JARVIS_HOME": f"{home}/jarvis"}
+        if tool.program == OURS and self.import_path:
+            settings["PYTHONPATH"] = self.import_path
         return settings | tool.variables(job)
 
 
