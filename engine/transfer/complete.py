@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from engine.errors import EngineError
 from engine.settings import Settings
 from engine.transfer.admission import accepted
-from engine.transfer.events import FileDone, Observer, Progress
+from engine.transfer.events import FileDone, Observer
 from engine.transfer.finish import how_verified
 from engine.transfer.job import Job
+from engine.transfer.progress import Tracker
 from engine.transfer.tally import Tally
 
 
@@ -22,7 +23,7 @@ def all_there(jobs: Sequence[Job], settings: Settings, observer: Observer) -> li
     if len(files) < len(jobs):
         return None
     for file in files:
-        observer(_last_progress(file))
+        observer(Tracker(0.0).last(0.0, file))
         observer(file)
     return files
 
@@ -38,18 +39,4 @@ def _already_there(job: Job, settings: Settings) -> FileDone | None:
         size=receipt.size,
         sha256=receipt.sha256,
         verified=how_verified(job.remote.digest, receipt.sha256),
-    )
-
-
-def _last_progress(file: FileDone) -> Progress:
-    return Progress(
-        file=file.file,
-        path=file.path,
-        phase="done",
-        done_bytes=file.size,
-        hashed_bytes=file.size if file.sha256 else 0,
-        size=file.size,
-        bytes_per_s=0.0,
-        eta_s=None,
-        lanes=0,
     )

@@ -1,6 +1,6 @@
 """Rates and remaining times, from what the lanes' cells and the plan say."""
 
-from engine.transfer.events import Progress
+from engine.transfer.events import FileDone, Progress
 from engine.transfer.health import Pulse
 
 
@@ -34,13 +34,26 @@ class Tracker:
         return Progress(
             file=file,
             path=path,
-            phase=phase,  # type: ignore[arg-type]  # one of Progress's words, chosen by the coordinator
+            phase=phase,  # type: ignore[arg-type]  # one of Progress's words, chosen by reports.py
             done_bytes=self._done,
             hashed_bytes=hashed,
             size=size,
             bytes_per_s=rate,
             eta_s=eta,
             lanes=lanes,
+        )
+
+    def last(self, now: float, file: FileDone) -> Progress:
+        """The event of a file that has its name."""
+        return self.report(
+            now,
+            file=file.file,
+            path=file.path,
+            phase="done",
+            done=file.size,
+            hashed=file.size if file.sha256 else 0,
+            size=file.size,
+            lanes=0,
         )
 
     def reset(self, now: float) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from engine.remote_file import RemoteFile, RemoteName
 from engine.transfer.progress import Tracker
+from engine.transfer.tally import Tally
 
 
 def report(tracker, now, done, size=1000, hashed=0):
@@ -66,3 +68,13 @@ def test_reset():
     event = report(tracker, 2.1, 0)
     assert (event.done_bytes, event.bytes_per_s, event.eta_s) == (0, 0.0, None)
     assert report(tracker, 3.0, 10).done_bytes == 10
+
+
+def test_last():
+    """A file that has its name is there as a whole; one that was never reported before had no rate."""
+    done = Tally().already_there(
+        RemoteFile(name=RemoteName("a"), url="http://h/a"), "/a", size=9, sha256="0" * 64, verified="computed"
+    )
+    event = Tracker(0.0).last(5.0, done)
+    assert (event.phase, event.done_bytes, event.hashed_bytes, event.size) == ("done", 9, 9, 9)
+    assert (event.bytes_per_s, event.eta_s, event.lanes) == (0.0, None, 0)

@@ -1,0 +1,86 @@
+"""Staffing: how many lanes a pull has at work, and the hosts that they need."""
+
+from engine.settings import Settings
+from engine.telemetry import Log
+from engine.transfer.cores import Load
+from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
+from engine.transfer.lane_count import LaneCount
+from engine.transfer.messages import LeaseEnded
+from engine.transfer.roster import Roster
+
+_log = Log(__name__)
+
+
+class Staffing:
+    """Of one coordinator."""
+
+    def __init__(self, settings: Settings, fleet: Fleet, roster: Roster) -> None:
+        self._fleet = fleet
+        self._roster = roster
+        self._lane_count = LaneCount(settings.connections)
+        self._load = Load()
+        self._is_due = False
+
+    @property
+    def lanes(self) -> int:
+        """How many may have a lease."""
+        return self._lane_count.now
+
+    @property
+    def vacancies(self) -> int:
+        """How many more lanes may get one."""
+        return self._lane_count.now - self._fleet.busy_count
+
+    # The number of lanes
+
+    def lease_ended(self, ended: LeaseEnded, now: float, *, others: bool) -> None:
+        """Draw the lesson of a lease. others: whether more of them are out."""
+        failure = ended.failure
+        if failure is None:
+            if not ended.is_revoked:
+                self._lane_count.answered(ended.wait_s, ended.receive_s)
+        elif failure.is_pushback or (others and failure.kind in ("connect", "reset")):
+            self._lane_count.pushed_back(now, self._fleet.busy_count + 1)
+
+    def count(self, now: float, *, is_limited: bool) -> None:
+        """More lanes where they pay."""
+        self._lane_count.recover(now)
+        if not self._lane_count.is_climbing:
+            return
+        self._load.look(now, self._fleet.workers)
+        before = self._lane_count.now
+        self._lane_count.climb(
+            now,
+            received_bytes=self._fleet.received_bytes,
+            delivering=self._fleet.delivering,
+            may_grow=self._roster.missing_segments >= before and not is_limited and not self._load.is_bound,
+        )
+        if self._lane_count.now != before:
+            _log.debug("lanes.counted", lanes=self._lane_count.now, before=before)
+
+    # Hosts
+
+    def ask(self) -> None:
+        """There may be work that lanes are missing for."""
+        self._is_due = True
+
+    def staff(self) -> None:
+        """Start hosts, if that was asked for and a file really needs one. Work may also come late: a target that is
+        hashed turns out wrong, or a held segment bad."""
+        if not self._is_due:
+            return
+        self._is_due = False
+        needing = [transfer for transfer in self._roster.active.values() if transfer.needs_lanes]
+        if not needing:
+            return
+        work, lanes = self._roster.missing_bytes, self._lane_count.now
+        if any(transfer.size is None for transfer in needing):
+            # It may be large. A worker asks as soon as this process could, which never loads what a lane needs.
+            work = max(work, PROCESS_FROM_BYTES)
+        if all(transfer.size is None for transfer in needing):
+            lanes = min(lanes, len(needing))  # each is asked for by one lane, alone
+        self._fleet.start(
+            processes=not all(t.leases.is_stream for t in needing) and self._fleet.wants_processes(work),
+            lanes=lanes,
+            is_tls=any(transfer.is_tls for transfer in needing),
+        )
