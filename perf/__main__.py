@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,20 @@ def _run(rows: list[scenarios.Scenario], args: argparse.Namespace) -> Result:
     ):
         versions = tools.versions(kit)
         result = _frame(rows, args, versions, machine.is_memory_backed(Path(memory)))
+        begun = time.monotonic()
         bench = Bench(
-            kit, origin, versions, Path(memory), Path(disk), args.quick, lambda line: print(line, flush=True)
+            kit,
+            origin,
+            versions,
+            Path(memory),
+            Path(disk),
+            args.quick,
+            lambda line: print(f"{time.monotonic() - begun:6.0f} s  {line}", flush=True),
         )
         for row in rows:
             if row.tools:
                 result["scenarios"][row.name] = bench.run(row)
+        result["took_s"] = round(time.monotonic() - begun)
     return result
 
 

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perf import links, machine, measure, payload, resume, trace
+from perf import links, machine, measure, payload, resume, targets, trace
 from perf.measure import WarmMemory
 from perf.payload import Payload
 from perf.results import Block
-from perf.scenarios import GIB, MIB, Scenario
+from perf.scenarios import GIB, Scenario
 from perf.servers import Origin
 from perf.tools import OURS, TOOLS, Job, Kit, Tool, start_of
 
@@ -177,16 +177,14 @@ class Bench:
 def plan(scenario: Scenario, tools: list[Tool], *, quick: bool) -> Iterator[tuple[int, str, Tool]]:
     """(round, what is measured, tool) in order. Each round begins with the next tool: nobody is always first.
 
-    Round 0 samples memory, watches the file grow and warms caches; a quick run does so for ours only, and once, being
-    short of time.
+    Round 0 is what disturbs a run, sampled memory and watched growth; a quick run has none.
     """
-    if scenario.kind == "pull" and scenario.size_bytes >= MIB:
-        watched = [tool for tool in tools if tool.program == OURS or not quick]
-        yield from ((0, "memory", tool) for tool in watched)
-        yield from ((0, "trace", tool) for tool in watched)
-        ours = [tool for tool in tools if tool.program == OURS and not quick]
-        yield from ((0, "trace", tool) for _ in range(scenario.traces - 1) for tool in ours)
-    measured = {"memory": "memory", "resume": "resume"}.get(scenario.kind, "time")
+    asked = targets.asked(scenario.name)
+    for measured, names in (("memory", scenario.sampled), ("trace", scenario.watched)):
+        for tool in (tool for tool in tools if tool.name in names and not quick):
+            times = scenario.repeats if (tool.name, measured) in asked else 1
+            yield from ((0, measured, tool) for _ in range(times))
+    measured = {"memory": "memory", "watch": "trace", "resume": "resume"}.get(scenario.kind, "time")
     for number in range(1, scenario.rounds + 1):
         turn = (number - 1) % len(tools)
         yield from ((number, measured, tool) for tool in (*tools[turn:], *tools[:turn]))

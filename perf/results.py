@@ -31,8 +31,7 @@ def problems(block: Block, tool: str) -> list[str]:
 
 def values(block: Block, tool: str, key: str) -> list[float]:
     """What the sound runs of tool measured as key; watched runs are slowed down, so only "time" runs give times."""
-    kind = KIND_OF_RUN.get(key, "time")
-    return [_value(run, key, block) for run in sound_runs(block, tool, kind) if _has(run, key)]
+    return [_value(run, key, block) for run in sound_runs(block, tool, kind_of_run(key)) if _has(run, key)]
 
 
 def sound_runs(block: Block, tool: str, measured: str) -> list[dict[str, Any]]:
@@ -62,9 +61,14 @@ def why_unmeasured(block: Block, tool: str) -> str:
     return f"{tool}: {wrong[0]}" if wrong else f"{tool}: not run"
 
 
+def kind_of_run(key: str) -> str:
+    """Which runs measure key."""
+    return KIND_OF_RUN.get(key, "time")
+
+
 KIND_OF_RUN = {
     "peak_pss_bytes": "memory",
-    **dict.fromkeys(("steady_bytes_s", "tail_s", "hash_s"), "trace"),
+    **dict.fromkeys(("steady_bytes_s", "tail_s", "hash_s", "fetched_bytes", "discarded_bytes"), "trace"),
     **dict.fromkeys(
         ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s"), "resume"
     ),

@@ -13,13 +13,14 @@ MB = 1_000_000
 """Rates of links are decimal, as everywhere."""
 
 PEERS = ("single", "curl", "aria2", "axel", "wget2", "rclone", "hf_transfer", "hf_transfer 64")
-QUICK_PEERS = ("curl", "aria2", "axel", "wget2", "rclone", "hf_transfer")
+QUICK_PEERS = PEERS[1:-1]
+QUICK_TLS_PEERS = ("curl", "aria2", "hf_transfer")
 
 
 @dataclass(frozen=True)
 class Scenario:
     """One table of the report. kind: "pull" (timed downloads), "many" (likewise, of many files at once), "command"
-    (timed, no output file), "memory" (sampled only), "resume" (killed at half, run again)."""
+    (timed, no output file), "memory" (sampled only), "watch" (watched only), "resume" (killed at half, run again)."""
 
     name: str
     title: str
@@ -42,8 +43,12 @@ class Scenario:
     rounds: int = 5
     quick_rounds: int = 1
     in_quick: bool = True
-    traces: int = 1
-    """How many runs of ours are watched while the file grows, in full mode (trace.py)."""
+    sampled: tuple[str, ...] = ()
+    """Tools whose memory is sampled in runs of their own."""
+    watched: tuple[str, ...] = ()
+    """Tools whose file is watched while it grows, in runs of their own (trace.py)."""
+    repeats: int = 3
+    """How many such runs a tool gets that a target asks for, in full mode; all others get one, for the charts."""
     quick_tools: tuple[str, ...] | None = None
     specified_bytes: int | None = None
     """What the name promises, where --size made size_bytes something else."""
@@ -61,6 +66,8 @@ ALL = (
         ("jarvis", *PEERS),
         2 * GIB,
         quick_tools=("jarvis", *QUICK_PEERS),
+        sampled=("jarvis", "curl", "aria2", "rclone", "hf_transfer"),
+        watched=("jarvis", "curl", "aria2", "hf_transfer"),
     ),
     Scenario(
         "tls-2g-nohash",
@@ -69,7 +76,7 @@ ALL = (
         ("jarvis", *PEERS),
         2 * GIB,
         tls=True,
-        quick_tools=("jarvis", *QUICK_PEERS),
+        quick_tools=("jarvis", *QUICK_TLS_PEERS),
     ),
     Scenario(
         "http-2g-sha256",
@@ -79,6 +86,7 @@ ALL = (
         2 * GIB,
         verified=True,
         quick_tools=("jarvis", "aria2"),
+        watched=("jarvis", "aria2"),
     ),
     Scenario(
         "tls-2g-sha256",
@@ -97,6 +105,8 @@ ALL = (
         ("jarvis", "aria2", "hf_transfer 64"),
         GIB,
         location="capped-40m",
+        sampled=("jarvis", "aria2", "hf_transfer 64"),
+        watched=("jarvis", "aria2", "hf_transfer 64"),
     ),
     Scenario(
         "unequal",
@@ -105,7 +115,8 @@ ALL = (
         ("jarvis", "aria2", "hf_transfer", "hf_transfer 64"),
         GIB,
         location="unequal",
-        in_quick=False,
+        watched=("jarvis", "aria2"),
+        quick_tools=("jarvis", "aria2"),
     ),
     Scenario(
         "stall",
@@ -116,17 +127,18 @@ ALL = (
         location="paced",
         stalls=True,
         in_quick=False,
+        watched=("jarvis", "jarvis unstalled"),
     ),
     Scenario(
         "cap-1gbit",
         "2 GiB over HTTP, all connections together capped at 1 Gbit/s, SHA-256 verified",
         "pull",
-        ("jarvis", "curl", "aria2"),
+        ("jarvis", "aria2"),
         2 * GIB,
         cap_bytes_s=125 * MB,
         verified=True,
         in_quick=False,
-        traces=3,
+        watched=("jarvis", "aria2"),
     ),
     Scenario(
         "cap-500m",
@@ -137,16 +149,16 @@ ALL = (
         cap_bytes_s=500 * MB,
         verified=True,
         in_quick=False,
+        watched=("jarvis",),
     ),
     Scenario(
         "far-8",
         "2 GiB over HTTP behind 100 ms of round trip, 50 MB/s a connection, 8 lanes",
-        "pull",
+        "watch",
         ("jarvis -c 8",),
         2 * GIB,
         round_trip_s=0.1,
         location="capped-50m",
-        traces=3,
     ),
     Scenario(
         "tiny",

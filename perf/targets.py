@@ -109,7 +109,9 @@ TARGETS = (
     Target("capped-40m", 1 / 3, "x", exactly("hf_transfer 64", key="peak_pss_bytes")),
     Target("unequal", 0.60, "x", exactly("aria2")),
     Target("unequal", 0.15, "x", against("hf_transfer")),
+    Target("unequal", 32 * MIB, "B", worst("discarded_bytes")),
     Target("stall", 1.10, "x", exactly("jarvis unstalled")),
+    Target("stall", 32 * MIB, "B", worst("discarded_bytes")),
     Target("cap-1gbit", 1.03, "x", to_link()),
     Target("cap-1gbit", 0.2, "s", worst("hash_s")),
     Target("far-8", 0.90 * 400 * MB, "B/s", own("steady_bytes_s", "jarvis -c 8"), at_least=True),
@@ -124,6 +126,12 @@ TARGETS = (
     Target("kill-resume", 1.0, "x", worst("refetched_share")),
     Target("kill-resume", 1.0, "s", worst("first_request_s")),
 )
+
+
+def asked(scenario: str, targets: tuple[Target, ...] = TARGETS) -> set[tuple[str, str]]:
+    """(tool, kind of run) of everything that the scenario's targets need."""
+    needs = (need for target in targets if target.scenario == scenario for need in target.figure.needs)
+    return {(tool, results.kind_of_run(key)) for tool, key in needs}
 
 
 @dataclass(frozen=True)

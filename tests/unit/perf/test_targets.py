@@ -102,11 +102,11 @@ def test_difference_of_two_variants():
 
 
 def test_targets_name_scenarios_and_tools_that_are_run_there():
-    """A row of the table can be reached by running its scenario, in quick mode too where that has it."""
+    """A row of the table can be reached by running its scenario; quick mode may leave it unmeasured."""
     rows = {row.name: row for row in ALL}
     for target in TARGETS:
         row = rows[target.scenario]
         for tool, _ in target.figure.needs:
             assert tool in TOOLS
             assert tool in row.tools
-            assert tool in (row.quick_tools or row.tools)
+            assert set(row.quick_tools or ()) <= set(row.tools)
