@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from perf import results
-from perf.chart import Bar, bars, shown
+from perf import findings, results, targets
+from perf.chart import Bar, bars
 from perf.curve import Curve, curves
+from perf.findings import MEMORY, TAIL, WALL, Measure, finding, is_ours, watched
 from perf.results import GIB, Block, Result
-from perf.targets import Verdict, judge
-from perf.tools import OURS
+from perf.sheet import shown
+from perf.targets import Verdict
 
 BASELINE = "single"
+QUICK = (
+    "**A quick run**: one round, fewer tools and scenarios. It shows how things stand, and decides nothing."
+)
 
 
 def write(result: Result, folder: Path) -> Path:
@@ -25,88 +28,61 @@ def write(result: Result, folder: Path) -> Path:
 
 
 def charts(result: Result) -> dict[str, str]:
-    """SVG by file name: wall time, and where they were watched peak memory, the tail, and throughput over time."""
-    drawn = {}
-    for name, block in result["scenarios"].items():
-        if block["kind"] == "pull":
-            drawn[f"{name}.svg"] = _chart(block, "wall_s", "s")
-            if any(results.values(block, tool, "peak_pss_bytes") for tool in block["commands"]):
-                drawn[f"{name}-memory.svg"] = _chart(block, "peak_pss_bytes", "B")
-            if any(results.values(block, tool, "tail_s") for tool in block["commands"]):
-                drawn[f"{name}-tail.svg"] = _chart(block, "tail_s", "s")
-                drawn[f"{name}-growth.svg"] = _growth(block)
-    return drawn
+    """SVG by file name."""
+    return {file: svg for name, block in result["scenarios"].items() for file, _, svg in _drawn(name, block)}
 
 
-def finding(block: Block, key: str = "wall_s", unit: str = "s") -> str:
-    """The sentence that a chart's title is: where we stand against the best peer."""
-    what, best_is = {"tail_s": ("needs for its last 5 %", "fastest"), "wall_s": ("takes", "fastest")}.get(
-        key, ("needs", "leanest")
-    )
-    rivals = _peers(block, key)
-    ours = results.median(block, OURS, key)
-    if not rivals:
-        return (
-            f"{OURS} {what} {shown(ours, unit)}; no peer measured" if ours is not None else "Nothing measured"
-        )
-    best, figure = rivals[0]
-    if ours is None:
-        return f"{best} is the {best_is} of {len(rivals)} at {shown(figure, unit)}; {OURS} is unmeasured"
-    ratio = ours / figure
-    relation = f"{ratio:.2f} of {best}" if ratio < 1 else f"{ratio:.2f} times {best}"
-    return f"{OURS} {what} {shown(ours, unit)}: {relation}, the {best_is} peer"
+def _drawn(name: str, block: Block) -> Iterator[tuple[str, str, str]]:
+    """(file name, title, SVG) of the scenario's charts: whatever was measured there for one."""
+    if block["kind"] in ("pull", "many"):
+        yield f"{name}.svg", finding(block), _bars(name, block, WALL)
+    if _is_measured(block, "steady_bytes_s"):
+        yield f"{name}-growth.svg", findings.growth(block), _growth(block)
+    if len([tool for tool in block["commands"] if results.values(block, tool, "tail_s")]) > 1:
+        yield f"{name}-tail.svg", finding(block, TAIL), _bars(name, block, TAIL)
+    if _is_measured(block, "peak_pss_bytes"):
+        yield f"{name}-memory.svg", finding(block, MEMORY), _bars(name, block, MEMORY)
 
 
-def _peers(block: Block, key: str) -> list[tuple[str, float]]:
-    """(name, median) of measured peers, smallest first."""
-    found = [(tool, results.median(block, tool, key)) for tool in block["commands"] if not _is_ours(tool)]
-    return sorted(((tool, figure) for tool, figure in found if figure is not None), key=lambda pair: pair[1])
+def _is_measured(block: Block, key: str) -> bool:
+    return any(results.values(block, tool, key) for tool in block["commands"])
 
 
-def _chart(block: Block, key: str, unit: str) -> str:
-    names = results.tools(block)
+def _bars(scenario: str, block: Block, measure: Measure) -> str:
+    """Everybody's times; of what is measured in runs of their own, those who had such runs."""
+    names = [
+        tool
+        for tool in results.tools(block)
+        if measure is WALL
+        or any(run["measured"] == results.kind_of_run(measure.key) for run in results.runs(block, tool))
+    ]
     rows = [
         Bar(
             f"{tool} (baseline)" if tool == BASELINE else tool,
-            tuple(results.values(block, tool, key)),
-            results.median(block, tool, key),
-            _is_ours(tool),
+            tuple(results.values(block, tool, measure.key)),
+            results.median(block, tool, measure.key),
+            is_ours(tool),
             results.why_unmeasured(block, tool).partition(": ")[2][:60],
         )
         for tool in names
     ]
     rows.sort(key=lambda row: (row.median is None, row.median or 0))
-    measured = {"wall_s": "wall time, exec to exit", "tail_s": "from 95 % on disk to the exit"}.get(
-        key, "peak PSS of all processes"
+    goal = (
+        targets.goal(block, scenario, findings.ours_in(block), measure.key) if block["as_specified"] else None
     )
-    return bars(finding(block, key, unit), f"{block['title']}: {measured}", rows, unit)
-
-
-def growth_finding(block: Block) -> str:
-    """The sentence above the curves: the steady rate of the tool that is ours, and with how many lanes."""
-    name = next((tool for tool in block["commands"] if _is_ours(tool)), "")
-    rate = results.median(block, name, "steady_bytes_s")
-    if rate is None:
-        return f"{OURS} was not watched"
-    lanes = max((count for _, count in _watched(block, name)["lanes"]), default=0)
-    return f"{name} keeps {shown(rate, 'B/s')} over the middle half, with up to {lanes} lanes"
+    return bars(finding(block, measure), f"{block['title']}: {measure.subtitle}", rows, measure.unit, goal)
 
 
 def _growth(block: Block) -> str:
-    names = [tool for tool in block["commands"] if results.values(block, tool, "tail_s")]
+    names = [tool for tool in block["commands"] if results.sound_runs(block, tool, "trace")]
     runs = [
-        Curve(tool, [(at, value) for at, value in _watched(block, tool)["written"]], _is_ours(tool))
+        Curve(tool, [(at, value) for at, value in watched(block, tool)["written"]], is_ours(tool))
         for tool in names
     ]
-    ours = next((tool for tool in names if _is_ours(tool)), None)
-    lanes = [(at, count) for at, count in _watched(block, ours)["lanes"]] if ours else []
-    return curves(
-        growth_finding(block), f"{block['title']}: throughput over time, and our lanes", runs, lanes
-    )
-
-
-def _watched(block: Block, tool: str) -> dict[str, Any]:
-    return results.sound_runs(block, tool, "trace")[0]
+    ours = findings.ours_in(block)
+    lanes = [(at, count) for at, count in watched(block, ours)["lanes"]] if ours in names else []
+    subtitle = f"{block['title']}: what came onto the disk, over time"
+    return curves(findings.growth(block), subtitle, runs, lanes)
 
 
 def _lines(result: Result) -> Iterator[str]:
@@ -118,10 +94,12 @@ def _lines(result: Result) -> Iterator[str]:
         f"Commit `{result['commit'][:12]}`{changed}, {result['started']}, mode {result['mode']}. "
         f"Machine: {machine['cores']} cores, {machine['cpu']}, {machine['memory_bytes'] / GIB:.0f} GiB, "
         f"Linux {machine['kernel']}. "
-        f"Drawn from `{result['name']}.json`, which keeps every round."
+        f"{_took(result)}Drawn from `{result['name']}.json`, which keeps every round."
     )
     yield ""
-    yield from _target_lines(judge(result))
+    if result["mode"] == "quick":
+        yield from [QUICK, ""]
+    yield from _target_lines(targets.judge(result))
     for name, block in result["scenarios"].items():
         yield from ["", f"## {name}: {block['title']}", ""]
         yield from _block_lines(name, block)
@@ -132,6 +110,10 @@ def _lines(result: Result) -> Iterator[str]:
         + ", ".join(f"{name} {version or 'absent'}" for name, version in result["versions"].items())
         + "."
     )
+
+
+def _took(result: Result) -> str:
+    return f"The run took {result['took_s'] / 60:.0f} minutes. " if "took_s" in result else ""
 
 
 def _headline(result: Result) -> str:
@@ -163,20 +145,19 @@ def _target_lines(verdicts: list[Verdict]) -> Iterator[str]:
 
 
 def _block_lines(name: str, block: Block) -> Iterator[str]:
-    if block["kind"] == "pull":
-        yield from [f"![{finding(block)}]({name}.svg)", ""]
-        if any(results.values(block, tool, "peak_pss_bytes") for tool in block["commands"]):
-            memory = finding(block, "peak_pss_bytes", "B")
-            yield from [f"![{memory}]({name}-memory.svg)", ""]
-        if any(results.values(block, tool, "tail_s") for tool in block["commands"]):
-            yield from [f"![{growth_finding(block)}]({name}-growth.svg)", ""]
-            yield from [f"![{finding(block, 'tail_s')}]({name}-tail.svg)", ""]
-    yield from _resume_lines(block) if block["kind"] == "resume" else _time_lines(block)
+    for file, title, _ in _drawn(name, block):
+        yield from [f"![{title}]({file})", ""]
+    if block["kind"] == "resume":
+        yield from _resume_lines(block)
+    elif block["kind"] != "watch":
+        yield from _time_lines(block)
+    if any(run["measured"] == "trace" for run in block["runs"]):
+        yield from ["", *_watch_lines(block)]
     yield from ["", "```sh", *(f"{text}  # {tool}" for tool, text in block["commands"].items()), "```"]
 
 
 def _time_lines(block: Block) -> Iterator[str]:
-    peers = _peers(block, "wall_s")
+    rivals = findings.peers(block, "wall_s")
     yield "| tool | median | least to most | to the fastest peer | GiB/s | CPU s/GiB | peak PSS | sound runs |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for tool in results.tools(block):
@@ -188,7 +169,7 @@ def _time_lines(block: Block) -> Iterator[str]:
             cells = [
                 shown(wall, "s"),
                 f"{min(walls):.3g} to {max(walls):.3g}",
-                f"{wall / peers[0][1]:.2f}" if peers else "–",
+                f"{wall / rivals[0][1]:.2f}" if rivals else "–",
                 f"{gib / wall:.2f}" if gib >= 0.5 else "–",
                 f"{results.median(block, tool, 'cpu_s_per_gib'):.2f}" if gib >= 0.5 else "–",
             ]
@@ -206,15 +187,30 @@ def _resume_lines(block: Block) -> Iterator[str]:
         "first_request_s": "s",
         "orphans_gone_s": "s",
     }
+    yield from _median_lines(block, units)
+
+
+def _watch_lines(block: Block) -> Iterator[str]:
+    yield "| watched | steady rate | last 5 % | hashing after the last byte | fetched to be thrown away | sound runs |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    units = {"steady_bytes_s": "B/s", "tail_s": "s", "hash_s": "s", "discarded_bytes": "B"}
+    yield from _median_lines(block, units, "trace")
+
+
+def _median_lines(block: Block, units: dict[str, str], measured: str | None = None) -> Iterator[str]:
+    """A row of medians for each tool; measured: for those that had runs of this kind."""
     for tool in results.tools(block):
+        if measured and not any(run["measured"] == measured for run in results.runs(block, tool)):
+            continue
         medians = [(results.median(block, tool, key), unit) for key, unit in units.items()]
         cells = [shown(value, unit).strip() if value is not None else "–" for value, unit in medians]
-        yield f"| {_name(tool)} | " + " | ".join([*cells, _soundness(block, tool)]) + " |"
+        yield f"| {_name(tool)} | " + " | ".join([*cells, _soundness(block, tool, measured)]) + " |"
 
 
-def _soundness(block: Block, tool: str) -> str:
-    """How many runs were right, and the first reason why one was not."""
-    all_runs, wrong = results.runs(block, tool), results.problems(block, tool)
+def _soundness(block: Block, tool: str, measured: str | None = None) -> str:
+    """How many runs (of this kind) were right, and the first reason why one was not."""
+    all_runs = [run for run in results.runs(block, tool) if measured in (None, run["measured"])]
+    wrong = [run["problem"] for run in all_runs if run["problem"]]
     if not all_runs:
         return results.why_unmeasured(block, tool).partition(": ")[2]
     told = f" ({_cell(wrong[0])})" if wrong else ""
@@ -222,11 +218,7 @@ def _soundness(block: Block, tool: str) -> str:
 
 
 def _name(tool: str) -> str:
-    return f"**{tool}**" if _is_ours(tool) else tool
-
-
-def _is_ours(tool: str) -> bool:
-    return tool.partition(" ")[0] == OURS
+    return f"**{tool}**" if is_ours(tool) else tool
 
 
 def _cell(text: str) -> str:

@@ -45,11 +45,16 @@ def median(block: Block, tool: str, key: str) -> float | None:
     return statistics.median(found) if found else None
 
 
+def named(block: Block) -> list[str]:
+    """Every tool of the block, measured or missing."""
+    return list(dict.fromkeys([*block["commands"], *block["missing"]]))
+
+
 def tools(block: Block) -> list[str]:
     """Every tool of the block, measured or missing, fastest first, unmeasured ones last."""
-    names = list(dict.fromkeys([*block["commands"], *block["missing"]]))
     return sorted(
-        names, key=lambda name: (median(block, name, "wall_s") is None, median(block, name, "wall_s") or 0)
+        named(block),
+        key=lambda name: (median(block, name, "wall_s") is None, median(block, name, "wall_s") or 0),
     )
 
 

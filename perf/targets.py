@@ -14,6 +14,18 @@ from perf.tools import OURS
 MIB, MB = 1 << 20, 1_000_000
 
 
+WORDS = {
+    "wall_s": "time",
+    "cpu_s_per_gib": "CPU seconds a GiB",
+    "peak_pss_bytes": "peak memory",
+    "hash_s": "hashing after the last byte",
+    "steady_bytes_s": "steady rate",
+    "discarded_bytes": "bytes thrown away",
+    "refetched_share": "refetched, of a segment a lane",
+    "first_request_s": "time to the first request",
+}
+
+
 @dataclass(frozen=True)
 class Figure:
     """A number drawn from a scenario's block, and what it is called; the tools must all have been measured."""
@@ -27,20 +39,23 @@ class Figure:
 
 def own(key: str, tool: str = OURS) -> Figure:
     """Our median of key."""
-    return Figure(f"{tool}: {key}", tool, ((tool, key),), lambda block: _median(block, tool, key))
+    return Figure(f"{WORDS[key]} of {tool}", tool, ((tool, key),), lambda block: _median(block, tool, key))
 
 
 def worst(key: str, tool: str = OURS) -> Figure:
     """Our largest value of key over all runs: for promises that hold each time, not on average."""
     return Figure(
-        f"{tool}: worst {key}", tool, ((tool, key),), lambda block: max(results.values(block, tool, key))
+        f"worst {WORDS[key]} of {tool}",
+        tool,
+        ((tool, key),),
+        lambda block: max(results.values(block, tool, key)),
     )
 
 
 def against(*peers: str, key: str = "wall_s", tool: str = OURS) -> Figure:
     """Our median over the smallest of the peers' medians; of a peer's variants ("aria2 -x4") the best counts."""
     return Figure(
-        f"{key} / fastest of {', '.join(peers)}" if len(peers) > 1 else f"{key} / {peers[0]}",
+        f"{WORDS[key]} / {'best of ' if len(peers) > 1 else ''}{', '.join(peers)}",
         tool,
         tuple((name, key) for name in (tool, *peers)),
         lambda block: _median(block, tool, key) / min(_best(block, peer, key) for peer in peers),
@@ -50,7 +65,7 @@ def against(*peers: str, key: str = "wall_s", tool: str = OURS) -> Figure:
 def exactly(peer: str, key: str = "wall_s", tool: str = OURS) -> Figure:
     """Our median over that of the peer in just this variant."""
     return Figure(
-        f"{key} / {peer}",
+        f"{WORDS[key]} / {peer}",
         tool,
         ((tool, key), (peer, key)),
         lambda block: _median(block, tool, key) / _median(block, peer, key),
@@ -60,7 +75,7 @@ def exactly(peer: str, key: str = "wall_s", tool: str = OURS) -> Figure:
 def beyond(tool: str, other: str, key: str) -> Figure:
     """How much more of key the tool's worst run has than the other's median."""
     return Figure(
-        f"{key}: {tool} beyond {other}",
+        f"{WORDS[key]} of {tool} beyond that of {other}",
         tool,
         ((tool, key), (other, key)),
         lambda block: max(results.values(block, tool, key)) - _median(block, other, key),
@@ -70,7 +85,7 @@ def beyond(tool: str, other: str, key: str) -> Figure:
 def to_link(tool: str = OURS) -> Figure:
     """Our median over the time that the link needs for the size at its cap."""
     return Figure(
-        "wall_s / (size / cap)",
+        "time / (size / cap)",
         tool,
         ((tool, "wall_s"),),
         lambda block: _median(block, tool, "wall_s") * block["cap_bytes_s"] / block["size_bytes"],
@@ -132,6 +147,27 @@ def asked(scenario: str, targets: tuple[Target, ...] = TARGETS) -> set[tuple[str
     """(tool, kind of run) of everything that the scenario's targets need."""
     needs = (need for target in targets if target.scenario == scenario for need in target.figure.needs)
     return {(tool, results.kind_of_run(key)) for tool, key in needs}
+
+
+def goal(
+    block: Block, scenario: str, tool: str, key: str, targets: tuple[Target, ...] = TARGETS
+) -> float | None:
+    """The largest median of key with which the tool would meet every "at most" of its targets; None: there is none."""
+    found = (
+        _goal(block, target)
+        for target in targets
+        if target.scenario == scenario and not target.at_least and target.figure.needs[0] == (tool, key)
+    )
+    return min((value for value in found if value is not None), default=None)
+
+
+def _goal(block: Block, target: Target) -> float | None:
+    needs = target.figure.needs
+    if any(results.median(block, name, key) is None for name, key in needs):
+        return None
+    if target.unit == "x":
+        return target.bound * _median(block, *needs[0]) / target.figure.compute(block)
+    return target.bound if len(needs) == 1 else None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 import pytest
 
 from perf import compare, report
-from perf.chart import shown
+from perf.findings import finding
+from perf.sheet import shown
 from tests.unit.perf.made import block, result, sampled, timed
 
 
@@ -30,7 +31,7 @@ from tests.unit.perf.made import block, result, sampled, timed
 )
 def test_title_states_the_finding(made, sentence):
     """Ahead, behind, or not known: the title says which."""
-    assert report.finding(made) == sentence
+    assert finding(made) == sentence
 
 
 def test_chart_is_well_formed_and_marks_ours():
@@ -38,7 +39,7 @@ def test_chart_is_well_formed_and_marks_ours():
     made = block(timed("jarvis", 1.0, 1.2), timed("<curl>", 2.0), missing={"axel": "not installed"})
     svg = ElementTree.fromstring(report.charts(result(http_2g_nohash=made))["http-2g-nohash.svg"])
     space = "{http://www.w3.org/2000/svg}"
-    bold = [text.text for text in svg.iter(f"{space}text") if text.get("font-weight") == "700"]
+    bold = [text.text for text in svg.iter(f"{space}text") if text.get("class") == "strong"]
     assert bold == ["jarvis", "1.10 s"]
     assert len(list(svg.iter(f"{space}circle"))) == 3
     assert "unmeasured: not installed" in [text.text for text in svg.iter(f"{space}text")]

@@ -3,7 +3,7 @@
 import pytest
 
 from perf.scenarios import ALL
-from perf.targets import TARGETS, Target, against, beyond, exactly, judge, own, to_link, worst
+from perf.targets import TARGETS, Target, against, beyond, exactly, goal, judge, own, to_link, worst
 from perf.tools import TOOLS
 from tests.unit.perf.made import block, result, sampled, timed
 
@@ -110,3 +110,18 @@ def test_targets_name_scenarios_and_tools_that_are_run_there():
             assert tool in TOOLS
             assert tool in row.tools
             assert set(row.quick_tools or ()) <= set(row.tools)
+
+
+def test_goal_is_what_our_median_would_have_to_be():
+    """Half of curl's 2.2 s and 1.2 s at most: 1.1 s; a difference of two variants has none."""
+    half, most = (
+        Target("http-2g-nohash", 0.5, "x", against("curl")),
+        Target("http-2g-nohash", 1.2, "s", own("wall_s")),
+    )
+    made = block(timed("jarvis", 3.0), PEERS)
+    assert goal(made, "http-2g-nohash", "jarvis", "wall_s", (half, most)) == pytest.approx(1.1)
+    assert goal(made, "tiny", "jarvis", "wall_s", (half, most)) is None
+    assert goal(block(timed("jarvis", 3.0)), "http-2g-nohash", "jarvis", "wall_s", (half,)) is None
+    memory = block(sampled("jarvis -c 64", 100), sampled("jarvis -c 16", 90))
+    more = Target("http-2g-nohash", 40, "B", beyond("jarvis -c 64", "jarvis -c 16", "peak_pss_bytes"))
+    assert goal(memory, "http-2g-nohash", "jarvis -c 64", "peak_pss_bytes", (more,)) is None
