@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import compare, machine, method, report, scenarios, servers, targets, tools
+from perf import compare, machine, method, rates, report, scenarios, servers, targets, tools
 from perf.bench import Bench
 from perf.results import Result
 
@@ -61,8 +61,9 @@ def _run(rows: list[scenarios.Scenario], args: argparse.Namespace) -> Result:
         servers.serve(Path(origin_folder)) as origin,
     ):
         versions = tools.versions(kit)
-        result = _frame(rows, args, versions, machine.is_memory_backed(Path(memory)))
         begun = time.monotonic()
+        found = rates.measure(origin, {row.location for row in rows})
+        result = _frame(rows, args, versions, found, in_memory=machine.is_memory_backed(Path(memory)))
         bench = Bench(
             kit,
             origin,
@@ -80,7 +81,12 @@ def _run(rows: list[scenarios.Scenario], args: argparse.Namespace) -> Result:
 
 
 def _frame(
-    rows: list[scenarios.Scenario], args: argparse.Namespace, versions: dict[str, str | None], in_memory: bool
+    rows: list[scenarios.Scenario],
+    args: argparse.Namespace,
+    versions: dict[str, str | None],
+    found: rates.Rates,
+    *,
+    in_memory: bool,
 ) -> Result:
     """Everything of a result but the scenarios."""
     state, started = machine.commit(), datetime.now(UTC)
@@ -94,8 +100,9 @@ def _frame(
         "machine": machine.describe(),
         "versions": {**versions, "nginx": servers.version()},
         "method": method.describe(
-            quick=args.quick, in_memory=in_memory, rounds={row.name: row.rounds for row in rows}
+            quick=args.quick, in_memory=in_memory, rounds={row.name: row.rounds for row in rows}, found=found
         ),
+        "rates": found,
         "scenarios": {},
     }
 

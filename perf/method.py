@@ -1,7 +1,10 @@
 """How the figures came about, in sentences that stand in every result (pure)."""
 
+from perf import rates
 
-def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int]) -> list[str]:
+
+def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rates.Rates) -> list[str]:
+    """found: what single connections got where they are capped."""
     target = "memory (tmpfs)" if in_memory else "a folder that is NOT memory-backed"
     compared = "256 random blocks and both ends" if quick else "every byte"
     counts = ", ".join(f"{name} {count}" for name, count in rounds.items())
@@ -13,16 +16,22 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int]) -> list[st
         f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk.",
         f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
         "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
-        "(round 0 of downloads), which give no times.",
+        "(round 0), which give no times: those that a target asks for three times, others once, for the charts.",
         "Growth over time, lanes, steady rate (the middle half of the file), tail (its last 5 %) and time of hashing "
         "after the last byte come from watched runs (round 0): blocks of the target's folder every 20 ms, and our own "
         "events (--json).",
         "A total cap is a token bucket (tc tbf) in a network namespace that nginx runs in, over packets of 9000 bytes; "
         "it counts headers. The stall is made by a proxy that its control goes through, too.",
+        "nginx's limit_rate (with sendfile_max_chunk) caps each connection, and for unequal edges by the connection's "
+        "serial number; it counts whole seconds and waits whole milliseconds, for every tool alike."
+        + (f" {rates.sentence(found)}" if found else ""),
         "The memory that a run will fill is held by the harness until just before it starts: a virtual machine gives "
         "free pages back to its host within seconds, and whoever wrote next would pay for their return.",
         f"Each output is compared with what was served after the timed part ({compared}); a wrong one makes the run "
-        "unsound. Each run has an empty home and store of its own.",
+        "unsound.",
+        "Each run starts in an empty home (HOME and JARVIS_HOME) that is removed after it, with no other setting of "
+        "the person who measures: nothing that a run learned of an origin is known to the next one. Only the second "
+        "half of kill-resume has the home of the first.",
         "kill-resume: nginx paces each connection at 16 MiB/s and logs it; SIGKILL goes to the started process alone, "
         "once half of the file lies at the target; the same command follows at once. Sent again is what the log shows "
         "for both runs, socket buffers of the killed one included.",

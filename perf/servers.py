@@ -27,6 +27,9 @@ PACE = "16m"
 UNEQUAL_EDGES = "15% 1000000; 25% 15000000; * 60000000;"
 """Bytes a second by share of connections."""
 
+EDGE_RATE = "/edge-rate"
+"""Says which of them the asking connection has."""
+
 CONFIG = """\
 {user}worker_processes auto;
 daemon off;
@@ -53,6 +56,7 @@ http {{
     listen {host}:{http_port};
     listen {host}:{tls_port} ssl;
     location = /status {{ stub_status; }}
+    location = {edge_rate} {{ return 200 $edge_rate; }}
     {locations}
   }}
 }}
@@ -149,7 +153,12 @@ def _config(origin: Origin) -> str:
         for name, directives in locations(origin.folder).items()
     )
     places = {"host": origin.host, "http_port": origin.http_port, "tls_port": origin.tls_port}
-    shared = {"folder": origin.folder, "edges": UNEQUAL_EDGES, "locations": shown.rstrip()}
+    shared = {
+        "folder": origin.folder,
+        "edges": UNEQUAL_EDGES,
+        "edge_rate": EDGE_RATE,
+        "locations": shown.rstrip(),
+    }
     return CONFIG.format(user=user, **shared, **places)
 
 
