@@ -35,8 +35,10 @@ from engine.transfer.messages import (
     Paused,
     PieceWritten,
     SegmentWritten,
+    Shortened,
     Whole,
 )
+from engine.transfer.relief import Relief
 from engine.transfer.reports import Reports
 from engine.transfer.roster import Roster
 from engine.transfer.shutdown import Shutdown
@@ -47,7 +49,8 @@ from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 
 _log = Log(__name__)
-_TICK_S = 0.1
+_TICK_S, _SHORT_TICK_S = 0.1, 0.02
+"""Between two looks; while it is not known how many lanes pay, and while lanes wait for what others have."""
 
 
 class Coordinator:
@@ -70,6 +73,8 @@ class Coordinator:
         self._limiter = Limiter(settings.limit_rate)
         self._watch = Watch(settings.stall_timeout_s)
         self._reports = Reports(observer, settings.progress_interval_s)
+        self._relief = Relief(self._ledger, self._watch)
+        self._has_idle = False
         self._last_tick = 0.0
 
     @property
@@ -102,12 +107,16 @@ class Coordinator:
         if not self._roster:
             return
         may_admit = admitted and self._roster.has_room
-        self._take_all(timeout_s=0.0 if may_admit else max(0.0, self._last_tick + _TICK_S - now))
+        self._take_all(timeout_s=0.0 if may_admit else max(0.0, self._last_tick + self._tick_s - now))
         self._finisher.flush()
         now = time.monotonic()
-        if now - self._last_tick >= _TICK_S:
+        if now - self._last_tick >= self._tick_s:
             self._last_tick = now
             self._tick(now)
+
+    @property
+    def _tick_s(self) -> float:
+        return _SHORT_TICK_S if self._has_idle or self._staffing.is_climbing else _TICK_S
 
     def _admit(self, now: float) -> bool:
         """Open files that there is room for. Whether there were any: some need nothing, so there may be room again."""
@@ -133,6 +142,7 @@ class Coordinator:
     def _dispatch(self, now: float) -> None:
         """Give leases to idle lanes, files in order."""
         vacancies = self._staffing.vacancies
+        self._has_idle = False
         if not self._roster.active or vacancies <= 0:
             return
         idle = self._fleet.idle_slots()[:vacancies]
@@ -142,6 +152,7 @@ class Coordinator:
                 idle.pop()
             if not idle:
                 return
+        self._has_idle = bool(self._ledger)
 
     def _give_lease(self, transfer: FileTransfer, slot: Slot, now: float) -> bool:
         number = self._ledger.next_number
@@ -182,6 +193,8 @@ class Coordinator:
                 self._roster.active[message.file].segment_written(message)
             case PieceWritten():
                 self._roster.active[message.file].piece_written(message)
+            case Shortened():
+                self._relief.taken(message, self._roster.active[message.file], time.monotonic())
             case Opened():
                 self._opened(host, message)
             case Paused(origin, seconds):
@@ -192,10 +205,8 @@ class Coordinator:
             case Whole():
                 self._roster.active[message.opened.file].whole_came(message)
                 self._lease_ended(message.ended)
-            case LaneFree(lane):
-                slot = self._fleet.find(host, lane)
-                if slot is not None:
-                    slot.is_draining = False
+            case LaneFree():
+                self._lane_free(host, message)
             case Closed(file):
                 transfer = self._roster.active[file]
                 transfer.access.closed(host)
@@ -218,9 +229,22 @@ class Coordinator:
         now = time.monotonic()
         slot = self._ledger.strike(message.lease)
         if slot is not None:
-            self._watch.end(slot, now, is_revoked=message.is_revoked, has_failed=message.failure is not None)
+            self._watch.end(
+                slot,
+                now,
+                wait_s=message.wait_s,
+                is_revoked=message.is_revoked,
+                has_failed=message.failure is not None,
+            )
         self._staffing.lease_ended(message, now, others=bool(self._ledger))
         self._roster.active[message.file].lease_ended(message, now)
+
+    def _lane_free(self, host: Host, message: LaneFree) -> None:
+        slot = self._fleet.find(host, message.lane)
+        if slot is not None:
+            slot.is_draining = False
+        if message.file in self._roster.active:
+            self._roster.active[message.file].discarded(message.discarded_bytes)
 
     def _host_lost(self, host: Host) -> None:
         """A worker died: what it had in flight is leased anew."""
@@ -245,6 +269,13 @@ class Coordinator:
         done = self._roster.done_bytes
         for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=is_limited):
             self._replace(verdict, now)
+        if self._has_idle and not is_limited:
+            self._relief.give(
+                self._staffing.vacancies,
+                self._roster.active.values(),
+                now,
+                only_slow=not self._staffing.is_in_proportion,
+            )
         self._ledger.end_unresponsive(now)
         self._staffing.ask()
         self._reports.tell(self._roster.active.values(), self._ledger, now)
@@ -258,6 +289,7 @@ class Coordinator:
         words = f"A connection to {shown} is far slower than the others"
         if verdict.kind == "stalled":
             words = f"No byte of content came from {shown} for {verdict.after_s:.0f} s"
+        self._watch.gave_up(self._ledger.slots[number], now)
         self._ledger.revoke(number, now)
         failure = Failure(kind=verdict.kind, message=f"{words}; the connection is replaced.", url=shown)
         transfer.failed(failure, held, now)

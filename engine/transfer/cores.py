@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-_SAMPLES = 5
+_WINDOW_S = 0.15
+"""The kernel counts in hundredths of a second; less than this says nothing."""
 _SPARE_SHARE = 0.25
 _OWN_SHARE = 0.3
 
@@ -29,7 +30,7 @@ class Load:
     Where there is no /proc, nobody knows, and the answer is no."""
 
     def __init__(self) -> None:
-        self._samples: deque[tuple[float, float, float]] = deque(maxlen=_SAMPLES)
+        self._samples: deque[tuple[float, float, float]] = deque()
         self._cores = os.cpu_count() or 1
 
     def look(self, now: float, workers: Sequence[int]) -> None:
@@ -37,6 +38,8 @@ class Load:
         try:
             own_s = time.process_time() + sum(_used_s(pid) for pid in workers)
             self._samples.append((now, _idle_s(), own_s))
+            while len(self._samples) > 2 and self._samples[1][0] <= now - _WINDOW_S:
+                self._samples.popleft()
         except (OSError, ValueError, IndexError):
             self._samples.clear()
 

@@ -11,13 +11,14 @@ on another thread and calls back on the coordinator's.
 `failing` and `restarting` wait until no lane writes any more and no thread reads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from engine.errors import EngineError
 from engine.settings import Settings
+from engine.spans import Span
 from engine.store.disk import disk_error
 from engine.store.part import Part
 from engine.store.receipts import Receipt
@@ -26,6 +27,7 @@ from engine.transfer.access import Access
 from engine.transfer.admission import algorithms_for
 from engine.transfer.assembly import Assembly
 from engine.transfer.beginning import Beginning
+from engine.transfer.endgame import may_waste
 from engine.transfer.entrance import Entrance
 from engine.transfer.events import Event, FileDone
 from engine.transfer.finish import Content, Ending, Finished, agrees, content_of, finish, how_verified
@@ -33,7 +35,16 @@ from engine.transfer.finisher import Finisher
 from engine.transfer.hosts import Host
 from engine.transfer.job import Job
 from engine.transfer.leases import Held, Leases
-from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, Proceed, SegmentWritten, Whole
+from engine.transfer.messages import (
+    Lease,
+    LeaseEnded,
+    Opened,
+    PieceWritten,
+    Proceed,
+    SegmentWritten,
+    Shortened,
+    Whole,
+)
 from engine.transfer.redress import Redress
 from engine.transfer.setbacks import Setbacks
 from engine.transfer.tally import Tally
@@ -207,6 +218,31 @@ class FileTransfer:
         lease = self.leases.next(number, lane, rate_bytes_s, lanes, self._setbacks.round)
         self._tally.lanes_at_work(len(self.leases.out))
         return lease
+
+    def rests(self) -> Iterator[tuple[int, Span]]:
+        """What leases that are out have still to bring, by number, where they may be cut short for another lane."""
+        plan = self._assembly.plan
+        if self.state != "active" or plan is None or self.leases.is_stream:
+            return
+        if not may_waste(self._tally.discarded, plan.grid.size):
+            return
+        for number in self.leases.out:
+            if rest := plan.rest_of(number):
+                yield number, rest
+
+    def shortened(self, message: Shortened) -> None:
+        """A lane leaves the end of its lease to others."""
+        if self._assembly.plan is not None and self.state == "active":
+            self._assembly.plan.shorten(message.lease, message.stop)
+
+    def has_ended(self, lease: int) -> bool:
+        """Whether a lease has written all that is left to it, although it is still out."""
+        plan = self._assembly.plan
+        return plan is not None and not plan.rest_of(lease)
+
+    def discarded(self, nbytes: int) -> None:
+        """Received, and thrown away by a lane whose lease had been taken back."""
+        self._tally.discarded += nbytes
 
     def open_on(self, host: Host) -> None:
         """Let a host that gets a lease have the part's descriptors, if there is anything to write to yet."""

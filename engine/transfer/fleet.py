@@ -40,6 +40,8 @@ class Slot:
         """Revoked, and its thread has not come back yet."""
         self.revoked_at: float | None = None
         self.pulse = Pulse(0.0, 0)
+        self.since, self.received_before = 0.0, 0
+        """When it got its lease, what it had received by then, and when the body began to come."""
         self.body_since: float | None = None
 
     def __repr__(self) -> str:
@@ -137,10 +139,10 @@ class Fleet:
 
     def idle_slots(self) -> list[Slot]:
         """Lanes that could work, process lanes only once there are any, spread over the hosts; those with a
-        connection that works come first, for a server may take no new ones."""
+        connection that works come first, for a server may take no new ones; last, those whose worker still starts."""
         only_processes = self.has_processes
         idle = [s for s in self.slots if s.is_idle and (s.host.is_process or not only_processes)]
-        return sorted(idle, key=lambda slot: (slot.has_failed, slot.lane))
+        return sorted(idle, key=lambda slot: (slot.has_failed, not slot.host.has_spoken, slot.lane))
 
     def find(self, host: Any, lane: int) -> Slot | None:
         return next((s for s in self.slots if s.host is host and s.lane == lane), None)

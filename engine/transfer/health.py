@@ -6,13 +6,13 @@ from typing import Literal
 
 import msgspec
 
-SLOW_AFTER_S = 3.0
-SLOW_SHARE = 0.2
+SLOW_AFTER_S = 0.5
+SLOW_SHARE = 0.3
 _WINDOW_S = 3.0
 
 
 class Pulse:
-    """The receive rate of one lane over the last three seconds."""
+    """The receive rate of one lane, over the last three seconds at most."""
 
     def __init__(self, now: float, received: int) -> None:
         self._samples: deque[tuple[float, int]] = deque([(now, received)])
@@ -24,7 +24,13 @@ class Pulse:
 
     @property
     def rate_bytes_s(self) -> float:
-        (t0, n0), (t1, n1) = self._samples[0], self._samples[-1]
+        return self.rate_over(_WINDOW_S)
+
+    def rate_over(self, seconds: float) -> float:
+        """Bytes a second in so many seconds before the last sample, or in what there is of them."""
+        t1, n1 = self._samples[-1]
+        older = (sample for sample in reversed(self._samples) if t1 - sample[0] >= seconds)
+        t0, n0 = next(older, self._samples[0])
         return (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
 
 
@@ -50,28 +56,32 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(
-    lanes: Sequence[LaneView], finished_rates: Sequence[float], stall_timeout_s: float, *, is_limited: bool
+    lanes: Sequence[LaneView],
+    finished_rates: Sequence[float],
+    stall_timeout_s: float,
+    *,
+    is_limited: bool,
+    slow_after_s: float = SLOW_AFTER_S,
 ) -> list[Verdict]:
-    """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after three seconds under
-    a fifth of the median, lanes that have finished included. Waiting for our own rate limiter is neither."""
+    """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after slow_after_s under
+    three tenths of the median, lanes that have finished included. Waiting for our own rate limiter is neither."""
     verdicts = []
-    rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= SLOW_AFTER_S] + list(finished_rates)
-    typical = _median(rates) if len(rates) >= 3 and not is_limited else 0.0
+    rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= slow_after_s] + list(finished_rates)
+    typical = median(rates) if len(rates) >= 3 and not is_limited else 0.0
     for lane in lanes:
         limit = stall_timeout_s * (3 if lane.is_waiting else 1)
         if lane.is_throttled:
             continue
         if lane.silent_s > limit:
             verdicts.append(Verdict(lane.lease, "stalled", lane.silent_s))
-        elif lane.age_s >= SLOW_AFTER_S and lane.rate_bytes_s < SLOW_SHARE * typical:
+        elif lane.age_s >= slow_after_s and lane.rate_bytes_s < SLOW_SHARE * typical:
             verdicts.append(Verdict(lane.lease, "slow", lane.age_s))
     return verdicts
 
 
-def _median(rates: Sequence[float]) -> float:
-    from statistics import median  # loads fractions and decimals, and no lane is slow in its first seconds
-
-    return median(rates)
+def median(figures: Sequence[float]) -> float:
+    """The middle one; of an even number the upper. 0 of none. (statistics would cost a pull 5 ms of imports.)"""
+    return sorted(figures)[len(figures) // 2] if figures else 0.0
 
 
 class Attempts:

@@ -25,6 +25,8 @@ class Host(Protocol):
 
     cells: Cells
     is_process: bool
+    has_spoken: bool
+    """A worker that has not is still starting."""
 
     def send(self, order: Down, fds: tuple[int, ...] = ()) -> None:
         """Deliver an order; fds, with Open, are copied, not taken. A host that is gone swallows it."""
@@ -37,6 +39,7 @@ class ThreadHost:
     """Lanes on threads of this process."""
 
     is_process = False
+    has_spoken = True
 
     def __init__(
         self, settings: Settings, credentials: Credentials, lanes: int, inbox: Inbox, *, max_block: int
@@ -80,7 +83,7 @@ class ProcessHost:
         first_turn: int,
         max_block: int,
     ) -> None:
-        self._is_gone = False
+        self._is_gone = self.has_spoken = False
         self._worker = spawn.take()
         self._process, self._pipe = self._worker.process, self._worker.pipe
         self._encode = msgspec.msgpack.Encoder().encode
@@ -127,7 +130,9 @@ class ProcessHost:
         decoder = msgspec.msgpack.Decoder(Up)
         try:
             while True:
-                inbox.put((self, decoder.decode(self._pipe.receive()[0])))
+                message = decoder.decode(self._pipe.receive()[0])
+                self.has_spoken = True
+                inbox.put((self, message))
         except (EOFError, OSError):
             # Only when the process is reaped is it sure that it writes no more.
             self._process.kill()

@@ -5,7 +5,8 @@ fits at its offset, and reports. What to do about a failure is the coordinator's
 
 Revocation. `revoke` takes the lane's lock, marks the lease, and reports what was written; after that the lane
 throws away whatever its socket still yields. The lock is held around each write and its bookkeeping, so when
-`revoke` returns no byte of that lease can reach the file any more, even though the thread may be stuck.
+`revoke` returns no byte of that lease can reach the file any more, even though the thread may be stuck. `shorten` does
+the same for the end of a lease alone: what has come beyond it by then is thrown away with the connection.
 """
 
 import queue
@@ -33,11 +34,12 @@ from engine.transfer.messages import (
     PieceWritten,
     Proceed,
     SegmentWritten,
+    Shortened,
     Up,
     Whole,
 )
 from engine.transport.auth import Credentials
-from engine.transport.metered import wake
+from engine.transport.metered import bytes_waiting, wake
 from engine.transport.retry import Failure, WireError
 from engine.transport.wire import Answer, Wire, describe
 
@@ -90,6 +92,9 @@ class Lane:
         """The lease that was revoked before this thread took it up; numbers are never used again."""
         self._socket: socket.socket | None = None
         self._piece_start = self._position = 0
+        self._stop: int | None = None
+        """Where the lease ends; None: where its body does."""
+        self._is_shortened = False
         self._block = _FIRST_BLOCK
         self._max_block = self._largest_block = max_block
         self._discarded = 0
@@ -118,6 +123,19 @@ class Lane:
             if self._socket is not None:
                 wake(self._socket)
         self._orders.put(Proceed(self.number, lease, None, go=False))
+
+    def shorten(self, lease: int, stop: int) -> None:
+        """End this lease at stop now, or where what has come already ends, if it is still alive; see the module's
+        text."""
+        with self._lock:
+            is_alive = self._lease is not None and self._lease.lease == lease and not self._is_revoked
+            if not is_alive or self._stop is None:
+                return
+            stop = max(stop, self._position + self._waiting_bytes())
+            if stop < self._stop:
+                self._stop, self._is_shortened = stop, True
+            assert self._lease is not None  # noqa: S101 - alive
+            self._emit(Shortened(lease, self._lease.file, self._stop))
 
     def stop(self) -> None:
         """Let the thread end after its lease; it is a daemon, so nobody has to wait."""
@@ -152,6 +170,8 @@ class Lane:
         with self._lock:
             self._lease, self._is_revoked = lease, lease.lease == self._revoked_early
             self._piece_start = self._position = lease.span.start if lease.span else 0
+            self._stop = lease.span.stop if lease.span and not lease.is_probe else None
+            self._is_shortened = False
             self._discarded = 0
             self._broken = self._whole = None
             self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
@@ -172,9 +192,9 @@ class Lane:
             )
         if failure is not None:
             self._wire.forget(lease.url)
-        self._finish(failure)
+        self._finish(lease.file, failure)
 
-    def _finish(self, failure: Failure | None) -> None:
+    def _finish(self, file: int, failure: Failure | None) -> None:
         self._cell.set_state(IDLE)
         with self._lock:
             revoked = self._is_revoked
@@ -184,7 +204,7 @@ class Lane:
                 self._emit(Whole(*self._whole, ended) if self._whole else ended)
             self._lease = None
         if revoked:
-            self._emit(LaneFree(self.number, self._discarded))
+            self._emit(LaneFree(self.number, file, self._discarded))
 
     def _fetch(self, lease: Lease) -> None:
         if self._is_revoked:
@@ -209,13 +229,10 @@ class Lane:
             return
         if lease.wants_facts or lease.is_probe:
             self._emit(opened)
-        stop = lease.span.stop if lease.span else None
-        if lease.is_probe:
-            proceed = self._wait_proceed(lease.lease)
-            if not proceed.go:
-                answer.close()
-                return
-            stop = proceed.stop
+        proceed = self._wait_proceed(lease.lease) if lease.is_probe else None
+        if proceed is not None and not proceed.go:
+            answer.close()
+            return
         part = self._files.get(lease.file)
         if part is None:
             raise _Revoked  # which is why the file could be closed
@@ -223,8 +240,10 @@ class Lane:
         self._largest_block = (
             min(self._max_block, _MAX_TLS_BLOCK) if answer.url.startswith("https:") else self._max_block
         )
-        # One stream of a file of known size ends there: what a server sends beyond is not the file's.
-        self._receive(lease, answer, part, part.size if stop is None else stop)
+        if self._stop is None:
+            # One stream of a file of known size ends there: what a server sends beyond is not the file's.
+            self._stop = part.size if proceed is None or proceed.stop is None else proceed.stop
+        self._receive(lease, answer, part)
 
     def _wait_proceed(self, lease: int) -> Proceed:
         while True:
@@ -253,38 +272,40 @@ class Lane:
         self._release(answer)
         self._whole = opened, data
 
-    def _receive(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> None:
-        """Body to disk until stop (None: its end), one segment after the other."""
-        while stop is None or self._position < stop:
-            if not self._receive_segment(lease, answer, part, stop):
-                if stop is None:
+    def _receive(self, lease: Lease, answer: Answer, part: PartFile) -> None:
+        """Body to disk up to where the lease ends, one segment after the other."""
+        while self._stop is None or self._position < self._stop:
+            if not self._receive_segment(lease, answer, part):
+                if self._stop is None:
                     return
                 raise _cut(answer)
         self._release(answer)
 
-    def _receive_segment(self, lease: Lease, answer: Answer, part: PartFile, stop: int | None) -> bool:
+    def _receive_segment(self, lease: Lease, answer: Answer, part: PartFile) -> bool:
         """Up to the next segment's edge; False when the body ends before."""
         index = part.grid.index_of(self._position)
         segment = part.grid.span_of(index)
-        edge = segment.stop if stop is None else min(segment.stop, stop)
         check = xxhash.xxh3_64() if self._position == segment.start else None
-        while self._position < edge:
-            data = self._read(answer, min(self._block, edge - self._position))
+        while (missing := self._end_within(segment) - self._position) > 0:
+            data = self._read(answer, min(self._block, missing))
             if not data:
                 return False
-            self._write(part.fd, data)
+            written = self._write(part.fd, data)
             if check is not None:
-                check.update(data)
+                check.update(data if written == len(data) else memoryview(data)[:written])
         with self._lock:
             if self._is_revoked:
                 raise _Revoked
-            if check is not None and edge == segment.stop:
+            if check is not None and self._position == segment.stop:
                 self._piece_start = self._position
                 self._cell.set_unreported(0)
                 self._emit(SegmentWritten(lease.lease, lease.file, index, check.intdigest()))
             else:
                 self._report_piece()
         return True
+
+    def _end_within(self, segment: Span) -> int:
+        return segment.stop if self._stop is None else min(segment.stop, self._stop)
 
     def _read(self, answer: Answer, nbytes: int) -> bytes:
         nbytes = self._throttled(nbytes)
@@ -325,11 +346,15 @@ class Lane:
         self._cell.set_state(BODY)
         return min(nbytes, self._cell.room)
 
-    def _write(self, fd: int, data: bytes) -> None:
+    def _write(self, fd: int, data: bytes) -> int:
+        """Write what the lease still covers of data. Returns how much that was."""
         with self._lock:
             if self._is_revoked:
                 self._discarded += len(data)
                 raise _Revoked
+            if self._stop is not None and self._position + len(data) > self._stop:
+                self._discarded += self._position + len(data) - self._stop
+                data = data[: self._stop - self._position]
             started = time.monotonic()
             try:
                 write_all(fd, data, self._position)
@@ -340,11 +365,16 @@ class Lane:
             self._write_s += time.monotonic() - started
             self._position += len(data)
             self._cell.set_unreported(self._position - self._piece_start)
+            return len(data)
 
     def _release(self, answer: Answer) -> None:
         """Keep the connection if the body ends where it should; a chunked one has its last chunk still to come."""
-        if not answer.response.isclosed() and self._rest(answer):
+        if not answer.response.isclosed() and (self._is_shortened or self._rest(answer)):
+            self._discarded += self._waiting_bytes() if self._is_shortened else 0
             answer.close()
+
+    def _waiting_bytes(self) -> int:
+        return bytes_waiting(self._socket) if self._socket is not None else 0
 
     def _rest(self, answer: Answer) -> bool:
         try:
@@ -364,13 +394,14 @@ class Lane:
 
     def _ended(self, failure: Failure | None, *, is_revoked: bool = False) -> LeaseEnded:
         assert self._lease is not None  # noqa: S101 - an invariant of the class, under its lock
+        discarded, self._discarded = self._discarded, 0
         return LeaseEnded(
             self.number,
             self._lease.lease,
             self._lease.file,
             failure=failure,
             is_revoked=is_revoked,
-            discarded_bytes=self._discarded,
+            discarded_bytes=discarded,
             wait_s=self._wait_s,
             receive_s=self._receive_s,
             write_s=self._write_s,

@@ -1,60 +1,120 @@
 """How many lanes a pull has at work. Pure: figures in, a number out.
 
-It starts with a few and doubles as long as the last doubling brought goodput: a link that caps each connection
-is filled within seconds, and a link, server or processor that has no more to give is not crowded (on loopback
-four lanes in one process beat eight in two by a tenth). A doubling that brought nothing is taken back. A level is
-judged only once all its lanes have delivered, so that connecting, TLS and a worker's start do not count against it.
-Small files behind a long round trip are another
-matter: lanes that mostly wait for answers are in nobody's way, so they double at once, without being judged.
-While a server pushes back the number falls, and comes back slowly.
+It starts with a few and multiplies them as long as that brings goodput: a link that caps each connection is filled
+within half a second, and a link, server or processor that has no more to give is not crowded (on loopback four lanes in
+one process beat eight in two by a tenth). A level is judged once all its lanes have delivered, so that connecting, TLS
+and a worker's start do not count against it, and over a time that grows with the link's round trip. What brought
+nothing is taken back.
+
+Then the number is settled, and only tried again now and then: a quarter more, ever more rarely where that is in vain,
+and half where goodput has fallen, as often as that brings no less: some servers and links give less to many lanes than
+to few. Small files behind a long
+round trip are another matter: lanes that mostly wait for answers are in nobody's way, so they double at once, without
+being judged. While a server pushes back the number falls, and comes back slowly.
 """
+
+from dataclasses import dataclass
+from typing import Literal
 
 FIRST = 4
 CEILING = 32
 """Lanes without being asked: aria2 stops at 16 connections, hf_transfer opens 64 and more."""
-WORTH = 1.1
-"""A doubling pays if goodput grows by a tenth."""
-_SETTLE_S, _LONGEST_SETTLE_S = 0.1, 2.0
-_WINDOW_S = 0.3
+WORTH, WORTH_FEWER = 1.1, 0.95
+"""A climb pays if goodput grows by a tenth; a smaller step, if it grows by a third of what its lanes should bring;
+fewer lanes, if they bring about as much."""
+_PROPORTION = 0.7
+_STEEP, _SMALL_STEP = 4, 0.25
+_SETTLE_S, _LONGEST_SETTLE_S = 0.03, 2.0
+_WINDOW_S, _LONG_WINDOW_S = 0.06, 1.0
+"""How long a level is looked at while climbing, and when settled."""
+_FALLEN = 0.7
+_PATIENCE_S, _LONGEST_PATIENCE_S, _ENCOURAGED_S = 5.0, 80.0, 1.0
+"""Before a few lanes more are tried: at first, after many that were in vain, after some that paid."""
 _RECOVERY_S = 5.0
 _FAR_S = 0.004
 """A server that takes longer to begin an answer is far away, not just busy."""
 
 
-class LaneCount:
-    """`now` is how many lanes may have a lease. asked: what the user said, which is taken at once."""
+@dataclass(frozen=True)
+class Figures:
+    """What a look at all lanes gives."""
 
-    def __init__(self, asked: int | None = None) -> None:
+    now: float
+    received_bytes: int
+    """By all lanes since the start."""
+    delivering: int
+    """Lanes that have got anything at all."""
+    may_grow: bool
+    """More lanes would have work, and nothing on this side is in the way."""
+    is_full: bool = True
+    """As many lanes have work as may."""
+
+
+@dataclass
+class _Trial:
+    """A number of lanes that is tried in place of another one."""
+
+    fallback: int
+    pays_from_bytes_s: float
+    """Below this it is taken back."""
+    kind: Literal["climb", "more", "fewer"]
+
+    @property
+    def window_s(self) -> float:
+        return _WINDOW_S if self.kind == "climb" else _LONG_WINDOW_S
+
+
+class LaneCount:
+    """`now` is how many lanes may have a lease. asked: what the user said, which is taken at once. first: to begin
+    with, where an earlier run has learned something."""
+
+    def __init__(self, asked: int | None = None, *, first: int = FIRST) -> None:
         self.ceiling = asked or CEILING
-        self.now = self._goal = asked or FIRST
-        self._best_rate = 0.0
-        self._is_climbing = asked is None
+        self.now = self._goal = asked or max(1, min(first, self.ceiling))
+        self._is_fixed = asked is not None
+        self._trial = None if self._is_fixed else _Trial(self.now, 0.0, "climb")
+        self._rate = 0.0
+        """What the settled number brings, in bytes a second."""
         self._raised_at: float | None = None
         self._judge_from: float | None = None
         self._window: tuple[float, int] | None = None
         self._last_change = 0.0
+        self._patience_s = _PATIENCE_S
+        self._step = _SMALL_STEP
+        self.is_in_proportion = False
+        """Whether the last lanes that were added brought about as much as those before: each gets what it can get, and
+        none takes from another."""
+        self._fallen = 0
         self._round_trip_s = float("inf")
         self._forget_answers()
 
     def __repr__(self) -> str:
-        return f"<LaneCount {self.now} of {self.ceiling}{', climbing' if self._is_climbing else ''}>"
+        return f"<LaneCount {self.now} of {self.ceiling}{', trying' if self._trial else ''}>"
 
     @property
     def is_climbing(self) -> bool:
-        return self._is_climbing
+        """Whether the number is still unknown: looks should be frequent."""
+        return self._trial is not None and self._trial.kind == "climb"
+
+    @property
+    def learned(self) -> int | None:
+        """The number that has proved itself; None while that is not known."""
+        return None if self._is_fixed or self._trial is not None else self._goal
 
     def pushed_back(self, now: float, active: int) -> None:
         """429, 503, or connections refused while others work: halve, at most once a second, and climb no more."""
-        self._is_climbing = False
+        if self._trial is not None:
+            self._goal, self._trial = self._trial.fallback, None
+        self._patience_s = _LONGEST_PATIENCE_S
         if now - self._last_change >= 1.0:
             self.now = max(1, min(self.now, active) // 2)
-            self._last_change = now
+            self._change(now)
 
     def recover(self, now: float) -> None:
         """One lane more after each quiet five seconds, up to what it was."""
-        if self.now < self._goal and now - self._last_change >= _RECOVERY_S:
+        if self._trial is None and self.now < self._goal and now - self._last_change >= _RECOVERY_S:
             self.now += 1
-            self._last_change = now
+            self._change(now)
 
     def answered(self, wait_s: float, receive_s: float) -> None:
         """A lane has done a lease, and what of that was waiting for the answer to begin."""
@@ -73,44 +133,93 @@ class LaneCount:
             self._answers >= self.now and self._round_trip_s >= _FAR_S and self._waited_s > self._received_s
         )
 
-    def climb(self, now: float, *, received_bytes: int, delivering: int, may_grow: bool) -> None:
-        """Judge this level, if it can be judged yet. received_bytes: by all lanes since the start. delivering: lanes
-        that have got anything at all. may_grow: more lanes would have work, and nothing on this side is in the way."""
-        if not self._is_climbing:
+    def look(self, figures: Figures) -> None:
+        """Judge the present number, if it can be judged yet, and try another one where that may pay."""
+        if self._is_fixed:
             return
-        if self._raised_at is None:
-            self._raised_at = now
-        if may_grow and self._mostly_waits and self.now < self.ceiling:
-            self._goal = self.now
-            self._double(now)
+        if self._raised_at is None and figures.delivering:
+            self._raised_at = figures.now  # what a worker takes to start is no sign of a long way
+        if self.is_climbing and figures.may_grow and self._mostly_waits and self.now < self.ceiling:
+            self._try(2 * self.now, figures.now, _Trial(self.now, 0.0, "climb"))
             return
-        if delivering < self.now:
+        rate = self._rate_at(figures)
+        if rate is None:
             return
-        if self._judge_from is None:
-            # New connections speed up over several round trips; what it took them to deliver tells how long those are.
-            self._judge_from = now + min(max(_SETTLE_S, now - self._raised_at), _LONGEST_SETTLE_S)
-        if now < self._judge_from:
-            return
-        if self._window is None or received_bytes < self._window[1]:
-            self._window = now, received_bytes
-            return
-        since, before = self._window
-        if now - since >= _WINDOW_S:
-            self._judge((received_bytes - before) / (now - since), now, may_grow=may_grow)
-
-    def _judge(self, rate: float, now: float, *, may_grow: bool) -> None:
-        self._window = None
-        if rate < WORTH * self._best_rate:
-            self.now = self._goal
-            self._is_climbing = False
-        elif may_grow and self.now < self.ceiling:
-            self._goal, self._best_rate = self.now, rate
-            self._double(now)
+        if self._trial is not None:
+            self._judge(self._trial, rate, figures)
         else:
-            self._goal = self.now
-            self._is_climbing = self.now < self.ceiling
+            self._reconsider(rate, figures)
 
-    def _double(self, now: float) -> None:
-        self.now = min(2 * self.now, self.ceiling)
-        self._raised_at, self._judge_from, self._window = now, None, None
+    def _rate_at(self, figures: Figures) -> float | None:
+        """Bytes a second over a whole window at this level; None while there is none."""
+        if self._judge_from is None:
+            if self._raised_at is None or figures.delivering < self.now:
+                return None
+            # New connections speed up over several round trips; what it took them to deliver tells how long those are.
+            took_s = min(max(_SETTLE_S, figures.now - self._raised_at), _LONGEST_SETTLE_S)
+            self._judge_from = figures.now + took_s
+        if figures.now < self._judge_from:
+            return None
+        if self._window is None or not figures.is_full or figures.received_bytes < self._window[1]:
+            self._window = figures.now, figures.received_bytes
+            return None
+        since, before = self._window
+        if figures.now - since < (self._trial.window_s if self._trial else _LONG_WINDOW_S):
+            return None
+        self._window = figures.now, figures.received_bytes
+        return (figures.received_bytes - before) / (figures.now - since)
+
+    def _judge(self, trial: _Trial, rate: float, figures: Figures) -> None:
+        if trial.kind != "fewer" and self.now != trial.fallback:
+            in_proportion = self._rate * self.now / trial.fallback
+            self.is_in_proportion = rate - self._rate >= _PROPORTION * (in_proportion - self._rate)
+        if rate < trial.pays_from_bytes_s:
+            self._settle(trial.fallback, figures.now)
+            self._patience_s, self._step = min(2 * self._patience_s, _LONGEST_PATIENCE_S), _SMALL_STEP
+        elif trial.kind == "more":
+            self._settle(self.now, figures.now, rate)
+            self._patience_s, self._step = _ENCOURAGED_S, min(2 * self._step, 1.0)
+        elif trial.kind == "fewer":
+            self._patience_s = _PATIENCE_S
+            self._settle(self.now, figures.now, rate)
+            self._try_fewer(rate, figures.now)
+        elif self.now >= self.ceiling:
+            self._settle(self.now, figures.now, rate)
+        elif figures.may_grow:
+            self._rate = rate
+            self._try(_STEEP * self.now, figures.now, _Trial(self.now, WORTH * rate, "climb"))
+
+    def _reconsider(self, rate: float, figures: Figures) -> None:
+        """Settled: has goodput fallen, or may a few lanes more pay?"""
+        self._fallen = self._fallen + 1 if rate < _FALLEN * self._rate else 0
+        if self._fallen >= 2:
+            self._fallen, self._rate = 0, rate
+            self._try_fewer(rate, figures.now)
+            return
+        self._rate = rate if not self._rate else max(rate, 0.8 * self._rate + 0.2 * rate)
+        is_time = figures.now - self._last_change >= self._patience_s
+        if is_time and figures.may_grow and self._goal <= self.now < self.ceiling:
+            more = min(max(1, int(self._step * self.now)), self.ceiling - self.now)
+            pays = rate * (1 + more / self.now / 3)
+            self._try(self.now + more, figures.now, _Trial(self.now, pays, "more"))
+
+    def _try_fewer(self, rate: float, now: float) -> None:
+        if self.now > FIRST:
+            trial = _Trial(self.now, WORTH_FEWER * rate, "fewer")
+            self._try(max(FIRST, self.now // 2), now, trial)
+
+    def _settle(self, lanes: int, now: float, rate: float | None = None) -> None:
+        self.now = self._goal = lanes
+        self._trial = None
+        self._rate = rate or self._rate
+        self._change(now)
+
+    def _try(self, lanes: int, now: float, trial: _Trial) -> None:
+        self.now, self._trial = min(lanes, self.ceiling), trial
+        self._change(now)
+
+    def _change(self, now: float) -> None:
+        """Another number of lanes from now on; nothing is known of it yet."""
+        self._raised_at = self._last_change = now
+        self._judge_from = self._window = None
         self._forget_answers()

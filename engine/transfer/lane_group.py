@@ -8,7 +8,7 @@ from engine.settings import Settings
 from engine.spans import Grid
 from engine.transfer.cells import Cells
 from engine.transfer.lane import Lane, PartFile
-from engine.transfer.messages import Close, Closed, Down, Lease, Open, Proceed, Revoke, Up
+from engine.transfer.messages import Close, Closed, Down, Lease, Open, Proceed, Revoke, Shorten, Up
 from engine.transport.auth import Credentials
 
 _UNKNOWN_SIZE = 1 << 62
@@ -44,6 +44,8 @@ class LaneGroup:
                 self._files[file] = PartFile(fds[0], fds[1], size, grid)
             case Lease() | Proceed():
                 self._lane(order.lane).take(order)
+            case Shorten(lane, lease, stop):
+                self._lane(lane).shorten(lease, stop)
             case Revoke(lane, lease):
                 self._lane(lane).revoke(lease)
             case Close(file):

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from engine.transfer.cells import Cell
 from engine.transfer.fleet import Slot
 from engine.transfer.hosts import Host
-from engine.transfer.messages import Revoke
+from engine.transfer.messages import Revoke, Shorten
 
 _UNRESPONSIVE_S = 15.0
 """A host that does not acknowledge a revocation for so long is ended."""
@@ -20,6 +20,8 @@ class Ledger:
         """Numbers are never used again."""
         self._slots: dict[int, Slot] = {}
         self._files: dict[int, int] = {}
+        self.cuts: set[int] = set()
+        """Leases that have been asked to end sooner, and have not said where."""
         self.slots = MappingProxyType(self._slots)
         """Lanes at work, by lease."""
 
@@ -34,6 +36,11 @@ class Ledger:
         """The figures of all lanes at work."""
         return [slot.cell for slot in self._slots.values()]
 
+    @property
+    def being_cut(self) -> int:
+        """How many leases are about to leave something to another lane."""
+        return len(self.cuts) + sum(slot.revoked_at is not None for slot in self._slots.values())
+
     def enter(self, slot: Slot, file: int) -> None:
         """The lease of the next number goes out to this lane."""
         self._slots[self.next_number] = slot
@@ -43,6 +50,7 @@ class Ledger:
     def strike(self, number: int) -> Slot | None:
         """The lease is over. Its lane; None where it was struck before."""
         self._files.pop(number, None)
+        self.cuts.discard(number)
         return self._slots.pop(number, None)
 
     def strike_host(self, host: Host) -> None:
@@ -57,6 +65,12 @@ class Ledger:
     def at_work_on(self, leases: Iterable[int]) -> list[Slot]:
         """The lanes of those leases that are out."""
         return [self._slots[number] for number in leases if number in self._slots]
+
+    def shorten(self, number: int, stop: int) -> None:
+        """Have a lease end at this offset, or as near to it as can be; where, is still to be told."""
+        slot = self._slots[number]
+        self.cuts.add(number)
+        slot.host.send(Shorten(slot.lane, number, stop))
 
     def revoke(self, number: int, now: float) -> None:
         """Take a lease back; its end is still to be told. May be called twice."""

@@ -1,8 +1,8 @@
 """What crosses between the coordinator and its hosts: a few dozen bytes of MessagePack, and no file bytes but for a
 small file, which comes whole with the news of it.
 
-Down: Hello, Open, Lease, Proceed, Revoke, Close.
-Up: Paused, Opened, SegmentWritten, PieceWritten, LeaseEnded, Whole, LaneFree, Closed.
+Down: Hello, Open, Lease, Proceed, Shorten, Revoke, Close.
+Up: Paused, Opened, SegmentWritten, PieceWritten, Shortened, LeaseEnded, Whole, LaneFree, Closed.
 Every lease ends with exactly one LeaseEnded, whoever ends it (within a Whole, where there is one); whatever it wrote
 was reported before. After it nothing is written under that lease.
 """
@@ -76,6 +76,14 @@ class Proceed(Message, frozen=True, array_like=True, tag="proceed"):
     go: bool
 
 
+class Shorten(Message, frozen=True, array_like=True, tag="shorten"):
+    """End this lease at stop, or as near to it as can still be done: somebody else is to fetch the rest."""
+
+    lane: int
+    lease: int
+    stop: int
+
+
 class Revoke(Message, frozen=True, array_like=True, tag="revoke"):
     """Stop writing under this lease now."""
 
@@ -132,6 +140,14 @@ class PieceWritten(Message, frozen=True, array_like=True, tag="piece"):
     span: Span
 
 
+class Shortened(Message, frozen=True, array_like=True, tag="shortened"):
+    """Nothing will be written under this lease from stop on. Not said of a lease that is over."""
+
+    lease: int
+    file: int
+    stop: int
+
+
 class LeaseEnded(Message, frozen=True, array_like=True, tag="ended"):
     """No byte will be written under this lease any more. Without failure, all of it was."""
 
@@ -160,7 +176,9 @@ class LaneFree(Message, frozen=True, array_like=True, tag="free"):
     """A lane whose lease was revoked has come back."""
 
     lane: int
+    file: int
     discarded_bytes: int = 0
+    """Since it ended."""
 
 
 class Closed(Message, frozen=True, array_like=True, tag="closed"):
@@ -169,5 +187,5 @@ class Closed(Message, frozen=True, array_like=True, tag="closed"):
     file: int
 
 
-Down = Hello | Open | Lease | Proceed | Revoke | Close
-Up = Paused | Opened | SegmentWritten | PieceWritten | LeaseEnded | Whole | LaneFree | Closed
+Down = Hello | Open | Lease | Proceed | Shorten | Revoke | Close
+Up = Paused | Opened | SegmentWritten | PieceWritten | Shortened | LeaseEnded | Whole | LaneFree | Closed

@@ -2,7 +2,7 @@
 
 Every byte of the file is in exactly one of three states: missing, leased, or written. A lease is carved
 at the lowest missing offset, so that the frontier can hash while the rest arrives; it ends on a segment's
-edge. What a lease did not write when it ends is missing again, to the byte.
+edge. What a lease did not write when it ends is missing again, to the byte; so is what is taken off its end.
 """
 
 from collections.abc import Iterable, Iterator
@@ -115,14 +115,30 @@ class Plan:
     def end(self, lease: int) -> Span | None:
         """The lease is over, however: what it left unwritten is missing again. Returns what it was, None if unknown."""
         span = self._leased.pop(lease, None)
-        taken_back = self._taken_back.pop(lease, ())
         if span is not None:
-            unwritten = self._written.complement(span)
-            for gone in taken_back:
-                unwritten.remove(gone)
-            for rest in unwritten:
-                self._missing.add(rest)
+            self._give_back(lease, span)
+        self._taken_back.pop(lease, None)
         return span
+
+    def shorten(self, lease: int, stop: int) -> None:
+        """The lease ends at stop now: what it had beyond is missing again. Nothing where it is over, or ends before."""
+        span = self._leased.get(lease)
+        if span is not None and stop < span.stop:
+            stop = max(stop, span.start)
+            self._leased[lease] = Span(span.start, stop)
+            self._give_back(lease, Span(stop, span.stop))
+
+    def rest_of(self, lease: int) -> Span | None:
+        """What the lease has not written yet, as far as is known here; None where it is over."""
+        span = self._leased.get(lease)
+        return Span(min(self.written_until(span.start), span.stop), span.stop) if span is not None else None
+
+    def _give_back(self, lease: int, span: Span) -> None:
+        unwritten = self._written.complement(span)
+        for gone in self._taken_back.get(lease, ()):
+            unwritten.remove(gone)
+        for rest in unwritten:
+            self._missing.add(rest)
 
     def lose(self, index: int) -> None:
         """A checked segment turned out bad: fetch it again."""

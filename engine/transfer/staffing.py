@@ -4,7 +4,7 @@ from engine.settings import Settings
 from engine.telemetry import Log
 from engine.transfer.cores import Load
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
-from engine.transfer.lane_count import LaneCount
+from engine.transfer.lane_count import Figures, LaneCount
 from engine.transfer.messages import LeaseEnded
 from engine.transfer.roster import Roster
 
@@ -27,6 +27,16 @@ class Staffing:
         return self._lane_count.now
 
     @property
+    def is_climbing(self) -> bool:
+        """Whether their number is not known yet, and looks should be frequent."""
+        return self._lane_count.is_climbing
+
+    @property
+    def is_in_proportion(self) -> bool:
+        """Whether goodput grows with the number of lanes."""
+        return self._lane_count.is_in_proportion
+
+    @property
     def vacancies(self) -> int:
         """How many more lanes may get one."""
         return self._lane_count.now - self._fleet.busy_count
@@ -45,15 +55,18 @@ class Staffing:
     def count(self, now: float, *, is_limited: bool) -> None:
         """More lanes where they pay."""
         self._lane_count.recover(now)
-        if not self._lane_count.is_climbing:
-            return
         self._load.look(now, self._fleet.workers)
         before = self._lane_count.now
-        self._lane_count.climb(
-            now,
-            received_bytes=self._fleet.received_bytes,
-            delivering=self._fleet.delivering,
-            may_grow=self._roster.missing_segments >= before and not is_limited and not self._load.is_bound,
+        has_work = self._roster.missing_segments >= before
+        self._lane_count.look(
+            Figures(
+                now,
+                received_bytes=self._fleet.received_bytes,
+                delivering=self._fleet.delivering,
+                may_grow=has_work and not is_limited and not self._load.is_bound,
+                # A lane or two are always between two leases.
+                is_full=has_work and not is_limited and self._fleet.busy_count >= before - before // 8 - 1,
+            )
         )
         if self._lane_count.now != before:
             _log.debug("lanes.counted", lanes=self._lane_count.now, before=before)

@@ -1,13 +1,24 @@
-"""The watch: looks at every lane's figures ten times a second and says which leases to take away."""
+"""The watch: looks at every lane's figures several times a second, says which leases to take away, and what may be
+expected of a lane.
+"""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from engine.transfer.cells import BODY, THROTTLED, WAITING
 from engine.transfer.fleet import Slot
-from engine.transfer.health import LaneView, Pulse, Verdict, judge
+from engine.transfer.health import SLOW_AFTER_S, LaneView, Pulse, Verdict, judge, median
 
 _REMEMBERED = 16
+_WAITS_TO_JUDGE = 4
+"""A new connection gets so many times the usual wait for an answer to come up to speed."""
+_SLOW_PER_S, _SLOW_AT_ONCE = 1 / 3, 64
+"""Slow lanes are replaced at once where edges differ; where a line is just uneven, that must not go on and on."""
+_LATELY_S = 0.3
+_HEAD_BYTES = 1 << 16
+"""An answer's headers, and a little."""
+_FIRST_DELAY_S = 0.1
+"""Until an answer has shown how long one takes."""
 
 
 class Watch:
@@ -16,22 +27,35 @@ class Watch:
     def __init__(self, stall_timeout_s: float) -> None:
         self._first_timeout_s = self._timeout_s = stall_timeout_s
         self._finished_rates: deque[float] = deque(maxlen=_REMEMBERED)
+        self._waits: deque[float] = deque(maxlen=_REMEMBERED)
         self._done_at_stall = -1
+        self._may_replace: float = _SLOW_AT_ONCE
+        self._last_look = 0.0
+        self._patience = 1
+        self._last_in_vain = float("-inf")
+
+    @property
+    def delay_s(self) -> float:
+        """How long an answer usually takes to begin."""
+        return median(self._waits) if self._waits else _FIRST_DELAY_S
 
     def begin(self, slot: Slot, number: int, now: float) -> None:
         """The slot gets this lease."""
         slot.lease, slot.body_since = number, None
+        slot.since, slot.received_before = now, slot.cell.received
         slot.pulse = Pulse(now, slot.cell.received)
         slot.cell.set_state(WAITING)
 
-    def end(self, slot: Slot, now: float, *, is_revoked: bool, has_failed: bool) -> None:
-        """The slot's lease is over; what it reached counts for the others' judgement."""
+    def end(self, slot: Slot, now: float, *, wait_s: float, is_revoked: bool, has_failed: bool) -> None:
+        """The slot's lease is over; what it reached counts for the others' judgement. wait_s: for its answer."""
         slot.lease = slot.revoked_at = None
         slot.is_draining = is_revoked
         slot.has_failed = has_failed
-        if not has_failed and (slot.body_since is not None or not is_revoked):
-            slot.pulse.sample(now, slot.cell.received)  # a lease may be over between two looks at its lane
-            self._finished_rates.append(slot.pulse.rate_bytes_s)
+        if has_failed or is_revoked:
+            return
+        self._waits.append(wait_s)
+        slot.pulse.sample(now, slot.cell.received)  # a lease may be over between two looks at its lane
+        self._finished_rates.append(slot.pulse.rate_bytes_s)
 
     def look(
         self, slots: Mapping[int, Slot], now: float, *, done_bytes: int, is_limited: bool
@@ -40,10 +64,46 @@ class Watch:
         for slot in slots.values():
             self._sample(slot, now)
         views = [_view(number, slot, now) for number, slot in slots.items() if slot.revoked_at is None]
-        verdicts = judge(views, self._finished_rates, self._timeout_s, is_limited=is_limited)
+        verdicts = judge(
+            views,
+            self._finished_rates,
+            self._timeout_s,
+            is_limited=is_limited,
+            slow_after_s=self._patience * SLOW_AFTER_S + _WAITS_TO_JUDGE * self.delay_s,
+        )
         if any(verdict.kind == "stalled" for verdict in verdicts):
             self._note_stall(done_bytes)
-        return verdicts
+        return self._within_means(verdicts, now)
+
+    def _within_means(self, verdicts: list[Verdict], now: float) -> list[Verdict]:
+        """All that are stalled, and as many slow ones as may be replaced by now."""
+        earned = (now - self._last_look) * _SLOW_PER_S if self._last_look else 0.0
+        self._may_replace, self._last_look = min(self._may_replace + earned, _SLOW_AT_ONCE), now
+        slow = [verdict for verdict in verdicts if verdict.kind == "slow"][: int(self._may_replace)]
+        self._may_replace -= len(slow)
+        return [verdict for verdict in verdicts if verdict.kind == "stalled"] + slow
+
+    def rate_lately(self, slot: Slot, now: float, typical: float) -> float:
+        """What to expect of a lane at work in the next moment, in bytes a second. One that has just begun, or has
+        waited no longer than usual, is taken to be like the others (typical)."""
+        lately_s = self._patience * _LATELY_S
+        if slot.body_since is None:
+            return typical if now - slot.since <= lately_s + 2 * self.delay_s else 0.0
+        if now - slot.body_since < lately_s:
+            return max(typical, slot.pulse.rate_bytes_s)
+        return slot.pulse.rate_over(lately_s)
+
+    def gave_up(self, slot: Slot, now: float) -> None:
+        """A lease is taken from a lane that is slow or stands still. Where it has hardly had a byte, the server may
+        just take its time, and would take it again: be twice as patient from now on."""
+        is_in_vain = slot.cell.received - slot.received_before < _HEAD_BYTES
+        if is_in_vain and now - self._last_in_vain >= self._patience * _LATELY_S:
+            self._patience, self._last_in_vain = 2 * self._patience, now
+
+    def typical_rate(self, slots: Collection[Slot]) -> float:
+        """Of a lane, in bytes a second: the median of those at work and those that have finished."""
+        rates = [slot.pulse.rate_bytes_s for slot in slots if slot.body_since is not None]
+        return median([*rates, *self._finished_rates])
 
     def _sample(self, slot: Slot, now: float) -> None:
         if slot.body_since is not None:

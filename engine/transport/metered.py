@@ -7,6 +7,7 @@ receive answers "end of stream" first, and raises when asked again. Where only t
 ends a body, that would pass for its end: the meter is told that it was none. And here informational responses end.
 """
 
+import contextlib
 import http.client
 import io
 import socket
@@ -132,3 +133,14 @@ def wake(wire: socket.socket) -> None:
         socket.socket.shutdown(wire, socket.SHUT_RDWR)
     except (OSError, TypeError):
         pass  # closed already, or a TLS-in-TLS transport, which has no socket of its own
+
+
+def bytes_waiting(wire: socket.socket) -> int:
+    """Received by this machine and read by nobody yet, in bytes (tcp(7), SIOCINQ); 0 where that cannot be asked."""
+    import fcntl  # not on Windows, and only for a connection that is given up
+    import struct
+    import termios
+
+    with contextlib.suppress(OSError, ValueError):
+        return int(struct.unpack("i", fcntl.ioctl(wire.fileno(), termios.FIONREAD, bytes(4)))[0])
+    return 0

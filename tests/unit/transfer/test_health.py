@@ -33,9 +33,9 @@ def test_stalled(view, kind):
 
 
 SLOWNESS = [
-    ("a fifth is the line", lane(rate=1.9 * MB), others(10 * MB, 10 * MB), [], False, True),
-    ("just above it", lane(rate=2.1 * MB), others(10 * MB, 10 * MB), [], False, False),
-    ("too young to judge", lane(rate=0.1 * MB, age=2.9), others(10 * MB, 10 * MB, 10 * MB), [], False, False),
+    ("three tenths are the line", lane(rate=2.9 * MB), others(10 * MB, 10 * MB), [], False, True),
+    ("just above it", lane(rate=3.1 * MB), others(10 * MB, 10 * MB), [], False, False),
+    ("too young to judge", lane(rate=0.1 * MB, age=0.4), others(10 * MB, 10 * MB, 10 * MB), [], False, False),
     ("two lanes have no median", lane(rate=0.1 * MB), others(10 * MB), [], False, False),
     ("lanes that have finished count", lane(rate=0.1 * MB), [], [10 * MB, 12 * MB], False, True),
     ("alone, against the finished", lane(rate=9 * MB), [], [10 * MB, 12 * MB], False, False),
@@ -45,7 +45,7 @@ SLOWNESS = [
     (
         "young ones do not set the measure",
         lane(rate=1 * MB),
-        others(50 * MB, 50 * MB, age=1.0),
+        others(50 * MB, 50 * MB, age=0.4),
         [],
         False,
         False,
@@ -59,7 +59,7 @@ SLOWNESS = [
     ids=[c[0] for c in SLOWNESS],
 )
 def test_slow(view, rest, finished, limited, is_slow):
-    """After three seconds under a fifth of the median of all lanes, those that have finished included."""
+    """After half a second under three tenths of the median of all lanes, those that have finished included."""
     verdicts = judge([view, *rest], finished, 10.0, is_limited=limited)
     assert verdicts == ([Verdict(1, "slow", view.age_s)] if is_slow else [])
 

@@ -1,15 +1,25 @@
 """engine.transfer.lane: what its host may count on. Bytes are the integration tests' business."""
 
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from engine.settings import Settings
-from engine.spans import Span
-from engine.transfer.cells import Cells
-from engine.transfer.lane import Lane
-from engine.transfer.messages import LaneFree, Lease, LeaseEnded, Up
+from engine.spans import Grid, Span
+from engine.transfer.cells import UNLIMITED, Cells
+from engine.transfer.lane import Lane, PartFile
+from engine.transfer.messages import (
+    LaneFree,
+    Lease,
+    LeaseEnded,
+    PieceWritten,
+    SegmentWritten,
+    Shortened,
+    Up,
+)
 from engine.transport.auth import Credentials
 from tests.origin import Origin
 
@@ -26,12 +36,18 @@ class Host:
         self.said: list[Up] = []
         self.free = threading.Event()
         self.gate = threading.Event()
-        self.lane = Lane(0, Settings(), Credentials(), Cells(1)[0], {}, self._emit, turn=0)
+        self.ended = threading.Event()
+        self.cell = Cells(1)[0]
+        self.cell.set_allowance(UNLIMITED)
+        self.files: dict[int, PartFile] = {}
+        self.lane = Lane(0, Settings(), Credentials(), self.cell, self.files, self._emit, turn=0)
 
     def _emit(self, message: Up) -> None:
         self.said.append(message)
         if isinstance(message, LaneFree):
             self.free.set()
+        if isinstance(message, LeaseEnded):
+            self.ended.set()
 
 
 def lease(number: int, url: str) -> Lease:
@@ -61,3 +77,83 @@ def test_a_lane_that_is_stopped_while_it_waits_to_proceed_ends(origin: Origin) -
     host.lane.stop()
     host.lane.join(10)
     assert not thread.is_alive()
+
+
+SEGMENT = 1 << 16
+SIZE = 8 * SEGMENT
+STALLS_AT = 3 * SEGMENT + 100
+
+
+class Halfway:
+    """A lane whose server has sent three segments and a hundred bytes, and waits."""
+
+    def __init__(self, origin: Origin, folder: Path) -> None:
+        self.host = Host()
+        self.path = folder / "data"
+        self.path.write_bytes(bytes(SIZE))
+        self.fd = os.open(self.path, os.O_RDWR)
+        self.host.files[0] = PartFile(self.fd, os.dup(self.fd), SIZE, Grid(SIZE, SEGMENT))
+        self.stall = origin.fault("stall", after_bytes=STALLS_AT, times=1)
+        self.host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
+        origin.ledger.wait(lambda: self.stall.fired == 1, 10, "the stall")
+
+    def pieces(self) -> list[Span]:
+        """What the lane says it has written."""
+        grid = Grid(SIZE, SEGMENT)
+        whole = [grid.span_of(m.index) for m in self.host.said if isinstance(m, SegmentWritten)]
+        return whole + [m.span for m in self.host.said if isinstance(m, PieceWritten)]
+
+    def finish(self, origin: Origin) -> LeaseEnded:
+        origin.release()
+        assert self.host.ended.wait(10)
+        self.host.lane.stop()
+        self.host.lane.join(10)
+        (ended,) = [message for message in self.host.said if isinstance(message, LeaseEnded)]
+        return ended
+
+
+@pytest.fixture
+def paced_origin(origin_factory: Callable[..., Origin]) -> Origin:
+    return origin_factory({"m.gguf": b"\xab" * SIZE})
+
+
+@pytest.fixture
+def halfway(paced_origin: Origin, tmp_path: Path) -> Iterator[Halfway]:
+    halfway = Halfway(paced_origin, tmp_path)
+    yield halfway
+    os.close(halfway.fd)
+
+
+@pytest.mark.parametrize("stop", [4 * SEGMENT, 4 * SEGMENT + 7, SIZE - 1])
+def test_a_lease_that_is_shortened_ends_there(halfway: Halfway, paced_origin: Origin, stop: int) -> None:
+    """To the byte: what the server sends beyond is not written."""
+    halfway.host.lane.shorten(1, stop)
+    assert Shortened(1, 0, stop) in halfway.host.said
+    ended = halfway.finish(paced_origin)
+    assert (ended.failure, ended.is_revoked) == (None, False)
+    assert sum(len(piece) for piece in halfway.pieces()) == stop
+    assert halfway.path.read_bytes() == b"\xab" * stop + bytes(SIZE - stop)
+
+
+def test_what_has_come_already_is_kept(halfway: Halfway, paced_origin: Origin) -> None:
+    """Asked to stop in the past, a lane keeps what is written and what waits in the socket, and says so."""
+    halfway.host.lane.shorten(1, 10)
+    (said,) = [message for message in halfway.host.said if isinstance(message, Shortened)]
+    assert said.stop <= STALLS_AT
+    halfway.host.lane.revoke(1)
+    ended = halfway.finish(paced_origin)
+    assert ended.is_revoked
+    written = sum(len(piece) for piece in halfway.pieces())
+    assert written <= said.stop
+    assert halfway.path.read_bytes()[written:] == bytes(SIZE - written)
+
+
+def test_a_lease_is_never_made_longer(halfway: Halfway, paced_origin: Origin) -> None:
+    """The answer to such an order is where it ends anyway; one that is over has none."""
+    halfway.host.lane.shorten(1, SIZE + 5)
+    halfway.host.lane.shorten(2, 5)
+    assert [m for m in halfway.host.said if isinstance(m, Shortened)] == [Shortened(1, 0, SIZE)]
+    assert halfway.finish(paced_origin).failure is None
+    halfway.host.lane.shorten(1, 5)
+    assert halfway.path.read_bytes() == b"\xab" * SIZE
+    assert len([m for m in halfway.host.said if isinstance(m, Shortened)]) == 1

@@ -4,36 +4,31 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.transfer.lane_count import CEILING, FIRST, LaneCount
+from engine.transfer.lane_count import CEILING, FIRST, Figures, LaneCount
 
 MB = 1_000_000
-TICK_S = 0.1
+TICK_S = 0.02
 
 
 class Link:
     """A link that gives rate(lanes) bytes a second; a new lane delivers start_s after it was called for."""
 
-    def __init__(self, rate: Callable[[int], float], start_s: float = 0.2) -> None:
-        self.count = LaneCount()
+    def __init__(self, rate: Callable[[int], float], start_s: float = 0.01, first: int = FIRST) -> None:
+        self.count = LaneCount(first=first)
         self.now = 0.0
         self.levels = [self.count.now]
-        self._rate, self._start_s = rate, start_s
+        self.rate, self._start_s = rate, start_s
         self._received = 0.0
         self._delivering, self._called_at = 0, 0.0
 
-    def run(self, seconds: float, *, may_grow: bool = True) -> int:
+    def run(self, seconds: float, *, may_grow: bool = True, is_full: bool = True) -> int:
         """The number of lanes after so long."""
         for _ in range(round(seconds / TICK_S)):
             self.now += TICK_S
             if self.now - self._called_at >= self._start_s:
                 self._delivering = max(self._delivering, self.count.now)
-            self._received += self._rate(min(self._delivering, self.count.now)) * TICK_S
-            self.count.climb(
-                self.now,
-                received_bytes=int(self._received),
-                delivering=self._delivering,
-                may_grow=may_grow,
-            )
+            self._received += self.rate(min(self._delivering, self.count.now)) * TICK_S
+            self.count.look(Figures(self.now, int(self._received), self._delivering, may_grow, is_full))
             if self.count.now != self.levels[-1]:
                 self.levels.append(self.count.now)
                 self._called_at = self.now
@@ -41,32 +36,59 @@ class Link:
 
 
 def test_connections_that_are_capped_one_by_one_get_the_ceiling():
-    """Each doubling brings twice as much, so all lanes are at work within a few seconds."""
+    """Each step brings in proportion, so all lanes are at work within half a second."""
     link = Link(lambda lanes: lanes * 40 * MB)
-    assert link.run(4.0) == CEILING
-    assert link.levels == [4, 8, 16, 32]
+    assert link.run(0.5) == CEILING
+    assert link.levels == [4, 16, 32]
+    link.run(60.0)
+    assert link.levels == [4, 16, 32]
+    assert (link.count.learned, link.count.is_in_proportion) == (32, True)
 
 
 def test_a_link_that_is_full_is_not_crowded():
-    """The first doubling brings nothing and is taken back; after that nothing flaps."""
+    """The first step brings nothing and is taken back; then a lane more is tried now and then, ever more rarely."""
     link = Link(lambda lanes: 100 * MB if lanes else 0)
     link.run(2.0)
-    assert link.levels == [4, 8, 4]
-    link.run(60.0)
-    assert link.levels == [4, 8, 4]
+    assert (link.levels, link.count.learned) == ([4, 16, 4], 4)
+    assert not link.count.is_in_proportion
+    link.run(300.0)
+    assert link.levels[3:] == [5, 4] * (len(link.levels[3:]) // 2)
+    assert len(link.levels) <= 3 + 2 * 7
 
 
-def test_a_link_that_fills_on_the_way_keeps_the_level_that_filled_it():
-    """Ten lanes' worth: eight are kept, since sixteen bring only a quarter more than eight; then 32 bring nothing."""
+def test_a_link_that_fills_on_the_way_is_filled():
+    """Ten lanes' worth: sixteen bring more than four, 32 no more than sixteen."""
     link = Link(lambda lanes: min(lanes, 10) * 10 * MB)
-    assert link.run(10.0) == 16
-    assert link.levels == [4, 8, 16, 32, 16]
+    assert link.run(2.0) == 16
+    assert link.levels == [4, 16, 32, 16]
 
 
-def test_a_link_that_collapses_under_many_lanes_goes_back():
-    """More lanes that bring less are given up."""
-    link = Link(lambda lanes: lanes * 10 * MB if lanes <= 16 else 20 * MB)
-    assert link.run(10.0) == 16
+def test_a_link_that_collapses_under_many_lanes_goes_back_and_comes_near_in_small_steps():
+    """More lanes that bring less are given up; what is between is found by a quarter at a time."""
+    link = Link(lambda lanes: lanes * 10 * MB if lanes <= 12 else 20 * MB)
+    assert link.run(2.0) == 4
+    link.run(120.0)
+    assert link.count.learned is None or 9 <= link.count.learned <= 12
+
+
+def test_a_link_that_comes_to_throttle_many_lanes_gets_fewer():
+    """Goodput has fallen and half the lanes bring as much, and half of those more: they stay."""
+    link = Link(lambda lanes: lanes * 10 * MB)
+    assert link.run(5.0) == CEILING
+    link.rate = lambda lanes: lanes * 10 * MB if lanes <= 8 else 50 * MB
+    link.run(20.0)
+    assert link.levels[:7] == [4, 16, 32, 16, 8, 4, 8]
+    link.rate = lambda lanes: lanes * 10 * MB
+    assert link.run(120.0) == CEILING, "and when that is over, all"
+
+
+def test_a_link_that_has_just_become_slower_keeps_its_lanes():
+    """Half of them bring half: they come back."""
+    link = Link(lambda lanes: lanes * 10 * MB)
+    link.run(5.0)
+    link.rate = lambda lanes: lanes * 2 * MB
+    link.run(20.0)
+    assert link.levels[-3:] == [32, 16, 32]
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.3, 1.5])
@@ -74,14 +96,31 @@ def test_connecting_is_not_held_against_a_level(start_s):
     """A level is judged when all its lanes have delivered, however long that takes."""
     link = Link(lambda lanes: lanes * 10 * MB, start_s)
     assert link.run(30.0) == CEILING
-    assert link.levels == [4, 8, 16, 32]
+    assert link.levels == [4, 16, 32]
 
 
 def test_what_is_held_up_on_this_side_does_not_grow():
     """A busy processor, a rate limit, too little work: more lanes cannot help. It may change."""
     link = Link(lambda lanes: lanes * 10 * MB)
     assert link.run(10.0, may_grow=False) == FIRST
+    assert link.count.learned is None
     assert link.run(10.0) == CEILING
+
+
+def test_lanes_without_work_say_nothing_of_the_link():
+    """The end of a file, when most of them have nothing to do, is not judged."""
+    link = Link(lambda lanes: lanes * 10 * MB)
+    link.run(5.0)
+    link.rate = lambda _: 1 * MB
+    assert link.run(20.0, is_full=False) == CEILING
+
+
+def test_what_was_learned_is_where_the_next_pull_begins():
+    """It climbs on from there, and takes nothing on trust that does not pay."""
+    link = Link(lambda lanes: min(lanes, 16) * 10 * MB, first=16)
+    assert link.run(2.0) == 16
+    assert link.levels == [16, 32, 16]
+    assert LaneCount(first=99).now == CEILING
 
 
 def test_a_number_that_was_asked_for_is_taken_at_once():
@@ -89,8 +128,8 @@ def test_a_number_that_was_asked_for_is_taken_at_once():
     count = LaneCount(12)
     assert (count.now, count.is_climbing) == (12, False)
     for tick in range(100):
-        count.climb(tick / 10, received_bytes=tick * MB, delivering=12, may_grow=True)
-    assert count.now == 12
+        count.look(Figures(tick / 10, tick * MB, delivering=12, may_grow=True))
+    assert (count.now, count.learned) == (12, None)
 
 
 def test_pushback_ends_the_climb_and_recovers_slowly():
@@ -111,9 +150,9 @@ def test_pushback_ends_the_climb_and_recovers_slowly():
 
 def test_pushback_while_climbing_returns_to_the_last_level_that_was_good():
     """The level that a server refused is not tried again."""
-    link = Link(lambda lanes: lanes * 10 * MB)
-    link.run(1.0)
-    assert link.count.now == 8
+    link = Link(lambda lanes: lanes * 10 * MB, start_s=1.0)
+    link.run(1.5)
+    assert link.count.now == 16
     link.count.pushed_back(link.now + 2.0, 8)
     assert (link.count.now, link.count.is_climbing) == (4, False)
     link.count.recover(link.now + 100.0)
@@ -136,7 +175,7 @@ def after_answers(wait_s: float, receive_s: float, *, levels: int = 5, may_grow:
     for tick in range(1, levels + 1):
         for _ in range(count.now):
             count.answered(wait_s, receive_s)
-        count.climb(tick * TICK_S, received_bytes=0, delivering=0, may_grow=may_grow)
+        count.look(Figures(tick * TICK_S, 0, 0, may_grow))
     return count.now
 
 
@@ -166,5 +205,5 @@ def test_one_slow_answer_makes_no_far_server():
     count = LaneCount()
     for wait_s in (0.5, 0.5, 0.001, 0.5):
         count.answered(wait_s, 0.0)
-    count.climb(TICK_S, received_bytes=0, delivering=0, may_grow=True)
+    count.look(Figures(TICK_S, 0, 0, may_grow=True))
     assert count.now == FIRST

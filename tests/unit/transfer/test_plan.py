@@ -97,9 +97,23 @@ class PlanMachine(RuleBasedStateMachine):
         self.missing |= self._left(lease)
         assert self.plan.end(lease) == self.leases.pop(lease)
 
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), stop=st.integers(0, 45))
+    def shorten(self, data, stop):
+        """A lane answers with how far it had got, if that is beyond what was asked for."""
+        lease = data.draw(st.sampled_from(sorted(self.leases)))
+        span = self.leases[lease]
+        stop = max(stop, self.position[lease])
+        self.plan.shorten(lease, stop)
+        if stop < span.stop:
+            self.missing |= {offset for offset in self._left(lease) if offset >= stop}
+            self.leases[lease] = Span(span.start, stop)
+
     @rule(lease=st.integers(-5, 0))
     def end_unknown(self, lease):
         assert self.plan.end(lease) is None
+        self.plan.shorten(lease, 0)
+        assert self.plan.rest_of(lease) is None
 
     @precondition(lambda self: self.checked)
     @rule(data=st.data())
@@ -172,6 +186,20 @@ def test_first_lease_of_unaligned_rest_ends_on_the_edge():
     assert plan.carve(2, 0, 1) == Span(3, 10)
     assert plan.wrote_piece(Span(3, 10)) == [0]
     assert not plan.is_complete
+
+
+def test_what_is_taken_off_a_lease_is_given_to_the_next():
+    """The holder keeps its beginning; what remains of it is known."""
+    plan = Plan(Grid(100, 10))
+    assert plan.carve_rest(1) == Span(0, 100)
+    plan.wrote_piece(Span(0, 25))
+    assert plan.rest_of(1) == Span(25, 100)
+    plan.shorten(1, 40)
+    assert (plan.rest_of(1), plan.missing_bytes) == (Span(25, 40), 60)
+    assert plan.carve(2, 0, 1) == Span(40, 50)
+    plan.shorten(1, 60)
+    assert plan.end(1) == Span(0, 40)
+    assert plan.carve(3, 0, 1) == Span(25, 30)
 
 
 def test_held_may_be_any_iterable():

@@ -3,7 +3,9 @@
 import time
 from typing import Any
 
-from engine.transfer.cells import BODY, UNLIMITED, Cells
+import pytest
+
+from engine.transfer.cells import BODY, UNLIMITED, WAITING, Cells
 from engine.transfer.fleet import Slot
 from engine.transfer.watch import Watch
 
@@ -33,7 +35,7 @@ def look(watch: Watch, slots: dict[int, Slot], now: float, done: int = 0) -> lis
 
 
 def test_a_crawling_lane_among_fast_ones_is_named() -> None:
-    """After three seconds, under a fifth of the median."""
+    """After half a second and four usual waits, under three tenths of the median."""
     now = time.monotonic()
     watch = Watch(10)
     slots = slots_at_work(watch, 4, now)
@@ -55,11 +57,61 @@ def test_what_finished_lanes_reached_counts() -> None:
         slot.cell.add_received(1_000_000)
     look(watch, slots, now + 0.5)
     for number in (1, 2, 3):
-        watch.end(slots.pop(number), now + 0.5, is_revoked=False, has_failed=False)
+        watch.end(slots.pop(number), now + 0.5, wait_s=0.01, is_revoked=False, has_failed=False)
     for tenth in range(6, 60):
         slots[0].cell.add_received(100)
         found = look(watch, slots, now + tenth / 10)
     assert found == [(0, "slow")]
+
+
+def test_slow_lanes_are_replaced_at_once_but_not_for_ever() -> None:
+    """Where edges differ each is a new draw; a line that is just uneven costs a connection in three seconds."""
+    now = time.monotonic()
+    watch = Watch(10)
+    replaced = []
+    slots = slots_at_work(watch, 40, now)
+    look(watch, slots, now)
+    for tenth in range(1, 400):
+        for number, slot in slots.items():
+            slot.cell.add_received(100_000 if number < 30 else 1_000)
+        replaced.append(len(look(watch, slots, now + tenth / 10)))
+    assert replaced[7] == 0
+    assert replaced[8:14] == [10, 10, 10, 10, 10, 10]
+    assert 64 + 10 <= sum(replaced) <= 64 + 15
+
+
+def test_what_a_lane_may_be_expected_to_bring() -> None:
+    """What it brought of late; like the others while it is new; nothing once it waits for longer than is usual."""
+    now = time.monotonic()
+    watch = Watch(10)
+    slots = slots_at_work(watch, 2, now)
+    busy, waiting = slots.values()
+    waiting.cell.set_state(WAITING)
+    expected = []
+    for tenth in range(1, 9):
+        busy.cell.add_received(100_000 if tenth <= 5 else 0)
+        look(watch, slots, now + tenth / 10)
+        expected.append([watch.rate_lately(slot, now + tenth / 10, 7e6) for slot in (busy, waiting)])
+    lately = [busy for busy, _ in expected]
+    assert lately[:2] == [7e6, 7e6]
+    assert lately[4] == pytest.approx(1e6)
+    assert lately[4] > lately[5] > lately[6] > 0
+    assert [of_waiting for _, of_waiting in expected][3:6] == [7e6, 7e6, 0.0]
+
+
+def test_taking_over_from_a_lane_that_had_nothing_makes_patient() -> None:
+    """A server that takes its time for every answer would take it for the next one, too."""
+    now = time.monotonic()
+    watch = Watch(10)
+    ((number, slot),) = slots_at_work(watch, 1, now).items()
+    slot.cell.set_state(WAITING)
+    assert watch.rate_lately(slot, now + 0.6, 7e6) == 0.0
+    watch.gave_up(slot, now)
+    assert watch.rate_lately(slot, now + 0.6, 7e6) == 7e6
+    slot.cell.add_received(1 << 20)
+    watch.gave_up(slot, now)
+    assert watch.rate_lately(slot, now + 0.9, 7e6) == 0.0, "it had much: nothing was hasty"
+    assert number == 0
 
 
 def test_patience_doubles_while_nothing_comes_for_anybody_and_not_otherwise() -> None:
