@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from perf import compare, machine, method, rates, report, scenarios, servers, targets, tools
+from perf import compare, machine, method, publish, rates, report, scenarios, servers, targets, tools
 from perf.bench import Bench
 from perf.results import Result
 
@@ -29,6 +29,8 @@ def main() -> int:
     if args.render:
         print(report.write(_load(args.render), args.render.with_suffix("")))
         return 0
+    if args.publish:
+        return _publish(args.publish)
     try:
         rows = scenarios.select(
             args.scenario, quick=args.quick, rounds=args.rounds, only=args.only, size_bytes=args.size
@@ -43,6 +45,15 @@ def main() -> int:
     print(report.write(result, path.with_suffix("")))
     if args.compare:
         print("\n".join(compare.lines(_load(args.compare[0]), result)))
+    return 0
+
+
+def _publish(path: Path) -> int:
+    try:
+        print(publish.publish(_load(path), path))
+    except ValueError as exc:
+        print(f"perf: {exc}", file=sys.stderr)
+        return 2
     return 0
 
 
@@ -175,6 +186,12 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--render", type=Path, metavar="JSON", help="draw report and charts of a result again"
+    )
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="JSON",
+        help="draw README's chart and write its figures from a full result",
     )
     return parser.parse_args()
 
