@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from perf.sheet import WIDTH, sheet, shown, text, top
 
 LEFT, RIGHT, ROW = 150, 100, 30
+BASE = ROW / 2 + 4.5
 NOTE = "bar: median; dot: one run; green: ours; shorter is better"
 
 
@@ -26,10 +27,11 @@ def bars(title: str, subtitle: str, rows: list[Bar], unit: str, goal: float | No
         max([value for row in rows for value in row.values] + ([goal] if goal else []), default=1.0) or 1.0
     )
     scale = (WIDTH - LEFT - RIGHT) / largest
-    parts = [_row(row, start + ROW * index, scale, unit) for index, row in enumerate(rows)]
+    parts = [_row(row, start + ROW * index, scale) for index, row in enumerate(rows)]
     end = start + ROW * len(rows)
     if goal:
         parts.append(_goal(LEFT + goal * scale, start, end, f"to reach: {shown(goal, unit)}"))
+    parts += [_value(row, start + ROW * index, scale, unit) for index, row in enumerate(rows)]
     return sheet(title, subtitle, parts, end + (20 if goal else 6), NOTE)
 
 
@@ -38,16 +40,19 @@ def _goal(x: float, start: float, end: float, words: str) -> str:
     return line + text(x, end + 17, words, "quiet small", "middle")
 
 
-def _row(row: Bar, y: float, scale: float, unit: str) -> str:
-    base = y + ROW / 2 + 4.5
-    weight = "strong" if row.is_ours else ""
-    label = text(LEFT - 10, base, row.label, weight, "end")
+def _row(row: Bar, y: float, scale: float) -> str:
+    label = text(LEFT - 10, y + BASE, row.label, "strong" if row.is_ours else "", "end")
     if row.median is None:
-        return label + text(LEFT, base, f"unmeasured: {row.note}", "quiet")
-    end = LEFT + max([row.median, *row.values]) * scale
+        return label
     drawn = bar(LEFT, y + 5, row.median * scale, ROW - 10, is_ours=row.is_ours)
-    dots = "".join(_dot(LEFT + value * scale, y + ROW / 2) for value in row.values)
-    return label + drawn + dots + text(end + 10, base, shown(row.median, unit), weight)
+    return label + drawn + "".join(_dot(LEFT + value * scale, y + ROW / 2) for value in row.values)
+
+
+def _value(row: Bar, y: float, scale: float, unit: str) -> str:
+    if row.median is None:
+        return text(LEFT, y + BASE, f"unmeasured: {row.note}", "quiet halo")
+    end = LEFT + max([row.median, *row.values]) * scale
+    return text(end + 10, y + BASE, shown(row.median, unit), "halo strong" if row.is_ours else "halo")
 
 
 def bar(x: float, y: float, width: float, height: float, *, is_ours: bool) -> str:

@@ -110,12 +110,14 @@ def _legend(runs: list[Curve], kinds: dict[str, str], y: float) -> list[str]:
 
 
 def rates(written: Points, step_s: float) -> Points:
-    """(seconds, bytes a second) of each step, at its end."""
-    found, at, before = [], step_s, 0.0
-    while written and at < written[-1][0] + step_s:
-        now = value_at(written, at)
-        found.append((at, (now - before) / step_s))
-        at, before = at + step_s, now
+    """(seconds, bytes a second) of each step, at its end; the last one ends with the run."""
+    found, at, before = [(0.0, 0.0)], 0.0, 0.0
+    end = written[-1][0] if written else 0.0
+    while at < end - step_s / 1000:
+        until = min(at + step_s, end)
+        now = value_at(written, until)
+        found.append((until, (now - before) / (until - at)))
+        at, before = until, now
     return found
 
 

@@ -20,9 +20,9 @@ class Measure:
     subtitle: str
 
 
-WALL = Measure("wall_s", "s", "takes", "fastest", "wall time, exec to exit")
-TAIL = Measure("tail_s", "s", "needs for its last 5 %", "fastest", "from 95 % on disk to the exit")
-MEMORY = Measure("peak_pss_bytes", "B", "needs", "leanest", "peak PSS of all processes")
+WALL = Measure("wall_s", "s", "takes {}", "fastest", "wall time, exec to exit")
+TAIL = Measure("tail_s", "s", "needs {} for its last 5 %", "fastest", "from 95 % on disk to the exit")
+MEMORY = Measure("peak_pss_bytes", "B", "needs {}", "leanest", "peak PSS of all processes")
 
 
 def is_ours(tool: str) -> bool:
@@ -51,7 +51,7 @@ def finding(block: Block, measure: Measure = WALL) -> str:
         return f"{best}; {name} is unmeasured"
     if ours is None:
         return "Nothing measured"
-    said = f"{name} {measure.does} {shown(ours, measure.unit)}"
+    said = f"{name} {measure.does.format(shown(ours, measure.unit))}"
     if rivals:
         return f"{said}: {_related(ours, *rivals[0])}, the {measure.least} peer"
     others = [(tool, results.median(block, tool, measure.key)) for tool in block["commands"] if tool != name]
@@ -60,18 +60,23 @@ def finding(block: Block, measure: Measure = WALL) -> str:
 
 
 def growth(block: Block) -> str:
-    """Above the curves: the steady rate of ours, and with how many lanes."""
+    """Above the curves: the steady rate of ours, with how many lanes, and that of the best peer."""
     name = ours_in(block)
     rate = results.median(block, name, "steady_bytes_s")
     if rate is None:
         return f"{name} was not watched"
     lanes = max((count for _, count in watched(block, name)["lanes"]), default=0)
-    return f"{name} keeps {shown(rate, 'B/s')} over the middle half, with up to {lanes:g} lanes"
+    said = f"{name} keeps {shown(rate, 'B/s')} over the middle half, with up to {lanes:g} lanes"
+    rivals = peers(block, "steady_bytes_s")
+    return f"{said}; {rivals[-1][0]} {shown(rivals[-1][1], 'B/s')}" if rivals else said
 
 
 def watched(block: Block, tool: str) -> dict[str, Any]:
-    """The tool's first sound watched run."""
-    return results.sound_runs(block, tool, "trace")[0]
+    """The sound watched run of the tool that stands for the others: of steady rates the middle one."""
+    runs = sorted(
+        results.sound_runs(block, tool, "trace"), key=lambda run: float(run.get("steady_bytes_s", 0))
+    )
+    return runs[len(runs) // 2]
 
 
 def _related(ours: float, other: str, figure: float) -> str:

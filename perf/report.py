@@ -74,12 +74,14 @@ def _bars(scenario: str, block: Block, measure: Measure) -> str:
 
 
 def _growth(block: Block) -> str:
-    names = [tool for tool in block["commands"] if results.sound_runs(block, tool, "trace")]
+    names, ours = (
+        [tool for tool in block["commands"] if results.sound_runs(block, tool, "trace")],
+        findings.ours_in(block),
+    )
     runs = [
-        Curve(tool, [(at, value) for at, value in watched(block, tool)["written"]], is_ours(tool))
+        Curve(tool, [(at, value) for at, value in watched(block, tool)["written"]], tool == ours)
         for tool in names
     ]
-    ours = findings.ours_in(block)
     lanes = [(at, count) for at, count in watched(block, ours)["lanes"]] if ours in names else []
     subtitle = f"{block['title']}: what came onto the disk, over time"
     return curves(findings.growth(block), subtitle, runs, lanes)

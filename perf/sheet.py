@@ -9,7 +9,7 @@ import textwrap
 from xml.sax.saxutils import escape
 
 WIDTH, MARGIN = 760, 20
-TITLE_LETTERS, SUBTITLE_LETTERS = 80, 108
+TITLE_LETTERS, SUBTITLE_LETTERS = 68, 106
 """What fits into a line of each."""
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', 'DejaVu Sans', sans-serif"
 
@@ -101,6 +101,7 @@ def _wrapped(words: str, letters: int) -> list[str]:
 def _style() -> str:
     base = (
         f"text{{font-family:{FONTS};font-size:13px}} .title{{font-size:17px;font-weight:600}} "
+        ".halo{paint-order:stroke;stroke-width:4px;stroke-linejoin:round} "
         ".small{font-size:11px} .strong{font-weight:700} .area{fill-opacity:.12} "
         "polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}"
     )
@@ -114,7 +115,7 @@ def _colours(of: dict[str, str]) -> str:
     return (
         f"text{{fill:{of['ink']}}} .quiet{{fill:{of['quiet']}}} "
         f".ground{{fill:{of['ground']};stroke:{of['edge']}}} .grid{{stroke:{of['grid']}}} "
-        f".ours{{fill:{of['ours']}}} .peer{{fill:{of['peer']}}} "
+        f".halo{{stroke:{of['ground']}}} .ours{{fill:{of['ours']}}} .peer{{fill:{of['peer']}}} "
         f".dot{{fill:{of['ground']};stroke:{of['ink']};stroke-width:1.2}} "
         f".goal{{stroke:{of['ink']};stroke-width:1.4;stroke-dasharray:4 3}} "
         f"polyline.ours,line.ours{{fill:none;stroke:{of['ours']};stroke-width:2.6}} {lines}"
