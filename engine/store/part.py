@@ -34,6 +34,8 @@ class Part:
     def __init__(self, folder: Path, lock: PartLock, *, is_fresh: bool = False) -> None:
         self.folder = folder
         self._is_made = is_fresh
+        self._is_bare = False
+        """Nothing but the lock is left."""
         self.data = folder / "data"
         self.lock = lock
         self.journal: Journal | None = None
@@ -161,7 +163,8 @@ class Part:
         """Before the rename: there is a folder for it, nothing is in the way, and what is renamed is what was
         written."""
         with disk_errors("finish", target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._check_data(target)
@@ -180,7 +183,8 @@ class Part:
         """The one rename. Returns the final file's stat."""
         with disk_errors("finish", target):
             self._move(target)
-            return target.lstat()
+            self._is_bare = self._is_made and self.journal is None
+            return os.lstat(target)
 
     def folders_to_sync(self, target: Path) -> tuple[Path, ...]:
         """Those that make the rename durable. A part without a journal is no promise to anybody, so it may well
@@ -224,7 +228,7 @@ class Part:
         self._close_files()
         if self.lock.fd < 0:
             return
-        for name in self._entries():
+        for name in [] if self._is_bare else self._entries():
             if name in ("journal", "data") or name.startswith("rejected-"):
                 _unlink(self.folder / name)
         self._leave(is_empty=True)
@@ -266,7 +270,7 @@ class Part:
 
     def _check_data(self, target: Path) -> None:
         """What is renamed is a path, what was received and hashed is a descriptor: they must be one file."""
-        mine, there = os.fstat(self.fd), self.data.lstat()
+        mine, there = os.fstat(self.fd), os.lstat(self.data)
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             raise StoreError(
                 f"{str(self.data)!r} has been replaced while it was written, so {str(target)!r} was not made from it. "

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import socket
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -32,8 +33,9 @@ class PartLock:
                 fd = open_regular(path, os.O_RDWR | os.O_CREAT, 0o644)
                 try:
                     is_free = _flock(fd, path)
-                    if is_free and _is_still_there(fd, path):
-                        _sign(fd, content)
+                    mine = os.fstat(fd)
+                    if is_free and _is_at(path, mine):
+                        _sign(fd, content, is_empty=mine.st_size == 0)
                         return cls(path, fd)
                 except BaseException:
                     os.close(fd)
@@ -72,18 +74,23 @@ def _flock(fd: int, path: Path) -> bool:
     return True
 
 
-def _sign(fd: int, content: str) -> None:
+def _sign(fd: int, content: str, *, is_empty: bool) -> None:
     try:
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()} {socket.gethostname()}\n{content}\n".encode(), 0)
+        if not is_empty:
+            os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {_host()}\n{content}\n".encode(), 0)
     except OSError:
         pass  # a full disk: the name is for messages, the lock is held without it
 
 
-def _is_still_there(fd: int, path: Path) -> bool:
-    mine = os.fstat(fd)
+@cache
+def _host() -> str:
+    return socket.gethostname()
+
+
+def _is_at(path: Path, mine: os.stat_result) -> bool:
     try:
-        there = path.lstat()
+        there = os.lstat(path)
     except FileNotFoundError:
         return False
     return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)

@@ -108,9 +108,10 @@ class Coordinator:
             return
         may_admit = admitted and self._roster.has_room
         self._take_all(timeout_s=0.0 if may_admit else max(0.0, self._last_tick + self._tick_s - now))
-        self._finisher.flush()
         now = time.monotonic()
-        if now - self._last_tick >= self._tick_s:
+        is_due = now - self._last_tick >= self._tick_s
+        self._finisher.flush(must_begin=is_due or not self._ledger)
+        if is_due:
             self._last_tick = now
             self._tick(now)
 

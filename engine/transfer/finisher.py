@@ -13,6 +13,9 @@ from engine.store.receipts import Receipts
 from engine.transfer.finish import Ending, Finished, finish_all
 from engine.transfer.tasks import Done, Submit
 
+_ENOUGH = 16
+"""Files that are worth a batch while others are still coming: handing over and syncing folders is shared."""
+
 
 class _Entry(msgspec.Struct, frozen=True):
     ending: Ending
@@ -38,17 +41,16 @@ class Finisher:
         """Finish a file with the next batch; done hears of it on the coordinator's thread."""
         self._waiting.append(_Entry(ending, done))
 
-    def flush(self) -> None:
-        """Let the next batch begin, if none is under way. The coordinator calls this when it has taken in all that
-        had come, so that files that came together are one batch."""
-        if self._waiting and not self._batch:
+    def flush(self, *, must_begin: bool) -> None:
+        """Let the next batch begin, if none is under way and there is enough for it, or it must. The coordinator calls
+        this when it has taken in all that had come, so that files that came together are one batch."""
+        if self._waiting and not self._batch and (must_begin or len(self._waiting) >= _ENOUGH):
             self._batch, self._waiting = self._waiting, []
             endings = [entry.ending for entry in self._batch]
             self._submit(lambda: finish_all(endings), self._back)
 
     def _back(self, outcomes: list[Finished | Exception] | None, exc: BaseException | None) -> None:
         batch, self._batch = self._batch, []
-        self.flush()
         each: Sequence[Finished | BaseException | None] = outcomes or [exc] * len(batch)
         for entry, outcome in zip(batch, each, strict=True):
             if isinstance(outcome, BaseException):
