@@ -130,9 +130,9 @@ class ProcessHost:
         decoder = msgspec.msgpack.Decoder(Up)
         try:
             while True:
-                message = decoder.decode(self._pipe.receive()[0])
-                self.has_spoken = True
-                inbox.put((self, message))
+                for payload in self._pipe.receive_all():
+                    self.has_spoken = True
+                    inbox.put((self, decoder.decode(payload)))
         except (EOFError, OSError):
             # Only when the process is reaped is it sure that it writes no more.
             self._process.kill()

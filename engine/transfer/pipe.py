@@ -6,17 +6,22 @@ imports in every process that only wants this. Descriptors are attached to the f
 may take in several messages at once.
 """
 
+import array
 import select
 import socket
 import struct
 import threading
 from collections import deque
+from collections.abc import Iterator
 from typing import Self
 
 _HEAD = struct.Struct("<IB")
 """Bytes of the payload, and how many descriptors belong to it."""
 _MAX_FDS = 2
-_RECEIVE_BYTES = 1 << 16
+_FDS_BYTES = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
+_BUFFER_BYTES = 1 << 18
+_KERNEL_BYTES = 1 << 20
+"""What may be under way, as far as the system grants it: several small files that come whole."""
 
 
 class Pipe:
@@ -26,13 +31,17 @@ class Pipe:
         self._end = end
         self._sending = threading.Lock()
         self._poll: select.poll | None = None
-        self._received = bytearray()
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._start = self._stop = 0
+        """What of the buffer has been received and not been taken yet."""
         self._fds: deque[int] = deque()
 
     @classmethod
     def pair(cls) -> tuple[Self, socket.socket]:
         """Our end, and the other one to hand to a child and close."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        for end in (ours, theirs):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         return cls(ours), theirs
 
     @classmethod
@@ -42,20 +51,35 @@ class Pipe:
 
     def send(self, payload: bytes, fds: tuple[int, ...] = ()) -> None:
         """Send a message; fds are copied to the other side. Raises OSError when that is gone."""
-        data = _HEAD.pack(len(payload), len(fds)) + payload
+        head = _HEAD.pack(len(payload), len(fds))
         with self._sending:
-            sent = socket.send_fds(self._end, [data], fds) if fds else 0
-            self._end.sendall(memoryview(data)[sent:])
+            sent = (
+                socket.send_fds(self._end, [head, payload], fds)
+                if fds
+                else self._end.sendmsg([head, payload])
+            )
+            if sent < len(head) + len(payload):
+                self._end.sendall(memoryview(head + payload)[sent:])
 
     def receive(self, idle_s: float | None = None) -> tuple[bytes, tuple[int, ...]]:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError
         when nothing begins to arrive within idle_s."""
         # Not the socket's own timeout: it would hold for the threads that send, too.
-        if idle_s is not None and not self._received and not self._wait_readable(idle_s):
+        if idle_s is not None and self._start == self._stop and not self._wait_readable(idle_s):
             raise TimeoutError
-        nbytes, count = _HEAD.unpack(self._take(_HEAD.size))
-        payload = self._take(nbytes)
-        return payload, tuple(self._fds.popleft() for _ in range(count))
+        while (found := self._next()) is None:
+            self._fill()
+        payload, count = found
+        return bytes(payload), tuple(self._fds.popleft() for _ in range(count))
+
+    def receive_all(self) -> Iterator[memoryview]:
+        """The payloads of all messages that have come, and of one at least; each may be looked at until the next one
+        is asked for. Descriptors are not looked for. Raises EOFError at the end."""
+        while (found := self._next()) is None:
+            self._fill()
+        while found is not None:
+            yield found[0]
+            found = self._next()
 
     def close(self) -> None:
         """May be called twice."""
@@ -68,15 +92,34 @@ class Pipe:
             self._poll.register(self._end, select.POLLIN)
         return bool(self._poll.poll(seconds * 1000))
 
-    def _take(self, nbytes: int) -> bytes:
-        """The next so many bytes, as soon as they are here."""
-        while (missing := nbytes - len(self._received)) > 0:
-            data, found, _, _ = socket.recv_fds(self._end, max(missing, _RECEIVE_BYTES), _MAX_FDS)
-            self._fds.extend(found)
-            if not data:
-                raise EOFError
-            self._received += data
-        with memoryview(self._received) as view:
-            taken = bytes(view[:nbytes])
-        del self._received[:nbytes]
-        return taken
+    def _next(self) -> tuple[memoryview, int] | None:
+        """The next message, if it is whole, and how many descriptors it has."""
+        start = self._start + _HEAD.size
+        if start > self._stop:
+            return None
+        nbytes, count = _HEAD.unpack_from(self._buffer, self._start)
+        if start + nbytes > self._stop:
+            return None
+        self._start = start + nbytes
+        return self._buffer[start : self._start], count
+
+    def _fill(self) -> None:
+        """Wait for more."""
+        if self._start == self._stop:
+            self._start = self._stop = 0
+        elif self._stop == len(self._buffer):
+            self._make_room()
+        nbytes, ancillary, _, _ = self._end.recvmsg_into([self._buffer[self._stop :]], _FDS_BYTES)
+        for _, _, found in ancillary:
+            self._fds.extend(array.array("i", found))
+        if not nbytes:
+            raise EOFError
+        self._stop += nbytes
+
+    def _make_room(self) -> None:
+        """Move what has come of a message to the beginning, of a larger buffer if that is where it is."""
+        begun = bytes(self._buffer[self._start : self._stop])
+        if len(begun) == len(self._buffer):
+            self._buffer = memoryview(bytearray(2 * len(begun)))
+        self._buffer[: len(begun)] = begun
+        self._start, self._stop = 0, len(begun)
