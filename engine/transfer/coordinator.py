@@ -205,7 +205,7 @@ class Coordinator:
                 self._lease_ended(message)
             case Whole():
                 self._roster.active[message.opened.file].whole_came(message)
-                self._lease_ended(message.ended)
+                self._lease_ended(message.ended, is_whole=True)
             case LaneFree():
                 self._lane_free(host, message)
             case Closed(file):
@@ -226,7 +226,7 @@ class Coordinator:
             host.send(proceed)
         self._staffing.ask()
 
-    def _lease_ended(self, message: LeaseEnded) -> None:
+    def _lease_ended(self, message: LeaseEnded, *, is_whole: bool = False) -> None:
         now = time.monotonic()
         slot = self._ledger.strike(message.lease)
         if slot is not None:
@@ -237,7 +237,7 @@ class Coordinator:
                 is_revoked=message.is_revoked,
                 has_failed=message.failure is not None,
             )
-        self._staffing.lease_ended(message, now, others=bool(self._ledger))
+        self._staffing.lease_ended(message, now, others=bool(self._ledger), is_whole=is_whole)
         self._roster.active[message.file].lease_ended(message, now)
 
     def _lane_free(self, host: Host, message: LaneFree) -> None:

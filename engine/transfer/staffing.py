@@ -20,6 +20,8 @@ class Staffing:
         self._lane_count = LaneCount(settings.connections)
         self._load = Load()
         self._is_due = False
+        self._ended = self._wholes = 0
+        """Leases, and those among them that brought a small file whole."""
 
     @property
     def lanes(self) -> int:
@@ -43,8 +45,11 @@ class Staffing:
 
     # The number of lanes
 
-    def lease_ended(self, ended: LeaseEnded, now: float, *, others: bool) -> None:
-        """Draw the lesson of a lease. others: whether more of them are out."""
+    def lease_ended(self, ended: LeaseEnded, now: float, *, others: bool, is_whole: bool) -> None:
+        """Draw the lesson of a lease. others: whether more of them are out. is_whole: it brought all of a small
+        file."""
+        self._ended += 1
+        self._wholes += is_whole
         failure = ended.failure
         if failure is None:
             if not ended.is_revoked:
@@ -96,4 +101,5 @@ class Staffing:
             processes=not all(t.leases.is_stream for t in needing) and self._fleet.wants_processes(work),
             lanes=lanes,
             is_tls=any(transfer.is_tls for transfer in needing),
+            are_small=2 * self._wholes > self._ended,
         )
