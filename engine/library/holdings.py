@@ -13,7 +13,8 @@ from engine.store.journal import url_hash
 from engine.store.linking import place
 from engine.store.receipts import Receipt
 from engine.telemetry import Log, redact
-from engine.transfer.admission import adopted, algorithms_for, hash_file, target_stat, vouching
+from engine.transfer.admission import adopted, hash_file, target_stat, vouching
+from engine.transfer.content import algorithms_for
 from engine.transfer.events import Notice, Observer
 from engine.transfer.job import Job
 

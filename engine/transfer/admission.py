@@ -12,6 +12,7 @@ from engine.store.disk import disk_errors
 from engine.store.journal import Header, url_hash
 from engine.store.receipts import Receipt
 from engine.telemetry import redact
+from engine.transfer.content import algorithms_for
 from engine.transfer.frontier import read_span
 from engine.transfer.job import Job
 from engine.transport.auth import hub_origins, origin_of
@@ -83,13 +84,6 @@ def hash_file(path: Path, algorithms: tuple[str, ...], chunk_size: int) -> dict[
             for hasher in hashers.values():
                 hasher.update(piece)
     return {name: hasher.hexdigest() for name, hasher in hashers.items()}
-
-
-def algorithms_for(digest: Digest | None, settings: Settings) -> tuple[str, ...]:
-    """Which hashes to compute: SHA-256 always, unless told otherwise, and whatever was promised."""
-    if settings.hash is None:
-        return ()
-    return tuple(dict.fromkeys(["sha256", digest.algorithm if digest else "sha256"]))
 
 
 def can_continue(header: Header, remote: RemoteFile) -> str | None:

@@ -54,9 +54,10 @@ class Approach:
         *,
         has_digest: bool,
         whole: int = 0,
+        algorithms: tuple[str, ...] = (),
     ) -> Lease:
         """The order for a lane; if it has to find the way, the others wait for it. whole: up to what size it shall
-        bring all of the file at once, if it does."""
+        bring all of the file at once, if it does, and hash it with these algorithms."""
         is_known = self.has_ranges or self.is_stream
         if self._located is None:
             self._locating = number
@@ -72,6 +73,7 @@ class Approach:
             wants_facts=self._located is None,
             is_probe=not is_known,
             whole=whole,
+            algorithms=algorithms if whole else (),
             accept=self._remote.accept,
         )
 

@@ -13,7 +13,7 @@ from engine.store.part import Part
 from engine.telemetry import Log
 from engine.transfer.admission import can_continue
 from engine.transfer.assembly import Assembly
-from engine.transfer.finish import Content
+from engine.transfer.content import Content, algorithms_for
 from engine.transfer.job import Job
 from engine.transfer.version import Version
 from engine.transfer.voice import Voice
@@ -39,6 +39,11 @@ class Beginning:
     def whole_bytes(self) -> int:
         """Up to what size a lane may bring the file whole: a segment at most, and nothing once there is a plan."""
         return 0 if self._assembly.plan else min(WHOLE_BYTES, self._settings.segment_size)
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """How the file is hashed, as far as it is known what is promised."""
+        return algorithms_for(self._version.digest, self._settings)
 
     def resume(self) -> bool:
         """Take what an earlier run left in the part; where there is nothing of use, start. Whether a journal is

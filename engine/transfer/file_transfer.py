@@ -24,13 +24,13 @@ from engine.store.part import Part
 from engine.store.receipts import Receipt
 from engine.telemetry import Log
 from engine.transfer.access import Access
-from engine.transfer.admission import algorithms_for
 from engine.transfer.assembly import Assembly
 from engine.transfer.beginning import Beginning
+from engine.transfer.content import Content, agrees, algorithms_for, content_of
 from engine.transfer.endgame import may_waste
 from engine.transfer.entrance import Entrance
 from engine.transfer.events import Event, FileDone
-from engine.transfer.finish import Content, Ending, Finished, agrees, content_of, finish, how_verified
+from engine.transfer.finish import Ending, Finished, finish, how_verified
 from engine.transfer.finisher import Finisher
 from engine.transfer.hosts import Host
 from engine.transfer.job import Job
@@ -286,9 +286,11 @@ class FileTransfer:
         """What is wanted goes straight to its end; with what is not, the same is done as with any other file."""
         if not self._learn(message.opened):
             return
-        data, digest = message.data, self._version.digest
+        data, digest, content = message.data, self._version.digest, message.content
         self._version.has_size(len(data))
-        content = content_of(data, self._settings.segment_size, algorithms_for(digest, self._settings))
+        algorithms = algorithms_for(digest, self._settings)
+        if not content.has(algorithms):  # only the answer said what it is to be compared with
+            content = content_of(data, self._settings.segment_size, algorithms)
         if agrees(digest, content):
             self._voice.planned(len(data), held=0, ranges=message.opened.status == 206)
             self._finish(content, data)

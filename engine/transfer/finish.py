@@ -6,40 +6,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-import xxhash
 
-from engine.digest import Digest, start_hash
+from engine.digest import Digest
 from engine.remote_file import Identity
 from engine.store.disk import disk_errors, sync_folder
 from engine.store.journal import CHECK, url_hash
 from engine.store.part import Part
 from engine.store.receipts import Checks, Receipt, hex_values
 from engine.telemetry import redact
+from engine.transfer.content import Content
 from engine.transfer.events import Verified
 from engine.transfer.job import Job
-
-
-class Content(msgspec.Struct, frozen=True, kw_only=True):
-    """What the file turned out to be."""
-
-    size: int
-    segment_size: int
-    checks: dict[int, int]
-    digests: dict[str, str]
-    """Hex by algorithm; empty where hashing is off."""
-
-
-def content_of(data: bytes, segment_size: int, algorithms: Sequence[str]) -> Content:
-    """Of a small file in memory, which is one segment at most."""
-    hashers = {name: start_hash(name, len(data)) for name in algorithms}
-    for hasher in hashers.values():
-        hasher.update(data)
-    return Content(
-        size=len(data),
-        segment_size=segment_size,
-        checks={0: xxhash.xxh3_64_intdigest(data)} if data else {},
-        digests={name: hasher.hexdigest() for name, hasher in hashers.items()},
-    )
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,11 +26,6 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     verified: Verified
     sha256: str | None
     disk_s: float
-
-
-def agrees(digest: Digest | None, content: Content) -> bool:
-    """Whether content is what was promised; nothing promised or nothing hashed agrees with everything."""
-    return digest is None or not content.digests or content.digests[digest.algorithm] == digest.hex
 
 
 class Ending(msgspec.Struct, frozen=True):

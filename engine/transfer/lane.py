@@ -25,6 +25,7 @@ from engine.store.disk import write_all
 from engine.telemetry import redact
 from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
 from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
+from engine.transfer.content import Content, content_of
 from engine.transfer.messages import (
     LaneFree,
     Lease,
@@ -99,7 +100,7 @@ class Lane:
         self._max_block = self._largest_block = max_block
         self._discarded = 0
         self._broken: OSError | None = None
-        self._whole: tuple[Opened, bytes] | None = None
+        self._whole: tuple[Opened, bytes, Content] | None = None
         self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lane-{number}", daemon=True)
         self._thread.start()
@@ -225,7 +226,7 @@ class Lane:
         opened = facts_of(lease, answer)
         refuse_misfit(lease, answer, opened)
         if lease.is_probe and is_whole(opened, lease.whole):
-            self._receive_whole(answer, opened)
+            self._receive_whole(lease, answer, opened)
             return
         if lease.wants_facts or lease.is_probe:
             self._emit(opened)
@@ -254,7 +255,7 @@ class Lane:
             if isinstance(order, Proceed) and order.lease == lease:
                 return order
 
-    def _receive_whole(self, answer: Answer, opened: Opened) -> None:
+    def _receive_whole(self, lease: Lease, answer: Answer, opened: Opened) -> None:
         """A small file's body, into memory."""
         self._cell.set_state(BODY)
         size = opened.identity.size or 0
@@ -270,7 +271,7 @@ class Lane:
             self._discarded += len(data)  # nothing of it is on disk
             raise
         self._release(answer)
-        self._whole = opened, data
+        self._whole = opened, data, content_of(data, self._settings.segment_size, lease.algorithms)
 
     def _receive(self, lease: Lease, answer: Answer, part: PartFile) -> None:
         """Body to disk up to where the lease ends, one segment after the other."""

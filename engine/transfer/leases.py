@@ -85,6 +85,7 @@ class Leases:
             self._version.identity,
             has_digest=self._version.digest is not None,
             whole=self._beginning.whole_bytes,
+            algorithms=self._beginning.algorithms,
         )
         self.out[number] = Held(lease, round_)
         return lease

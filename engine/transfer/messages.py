@@ -12,6 +12,7 @@ import msgspec
 from engine.remote_file import Identity
 from engine.settings import Settings
 from engine.spans import Span
+from engine.transfer.content import Content
 from engine.transport.auth import Credentials
 from engine.transport.retry import Failure
 
@@ -62,6 +63,8 @@ class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """Wait for Proceed before the body: the part does not exist yet."""
     whole: int = 0
     """A probe's answer of up to so many bytes is sent back whole: it needs no Proceed and no part."""
+    algorithms: tuple[str, ...] = ()
+    """How to hash what is sent back whole."""
     accept: str | None = None
     """The media types that the answer may have; None for any."""
 
@@ -169,6 +172,7 @@ class Whole(Message, frozen=True, array_like=True, tag="whole"):
 
     opened: Opened
     data: bytes
+    content: Content
     ended: LeaseEnded
 
 

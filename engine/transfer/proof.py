@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from engine.digest import Digest
 from engine.settings import Settings
 from engine.spans import Grid, Span
-from engine.transfer.admission import algorithms_for
-from engine.transfer.finish import Content, agrees
+from engine.transfer.content import Content, agrees, algorithms_for
 from engine.transfer.frontier import Frontier, check_of
 from engine.transfer.mending import Mending
 

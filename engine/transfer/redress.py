@@ -7,7 +7,7 @@ from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError
 from engine.store.part import Part
 from engine.telemetry import Log
-from engine.transfer.finish import Content
+from engine.transfer.content import Content
 from engine.transfer.job import Job
 from engine.transfer.mending import Step
 from engine.transfer.proof import Proof

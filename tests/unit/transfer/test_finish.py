@@ -10,7 +10,8 @@ from engine.errors import StoreError
 from engine.remote_file import Identity, RemoteFile, RemoteName
 from engine.store.part import Part
 from engine.store.receipts import Receipts
-from engine.transfer.finish import Content, Ending, finish, finish_all
+from engine.transfer.content import Content
+from engine.transfer.finish import Ending, finish, finish_all
 from engine.transfer.job import Job
 
 
