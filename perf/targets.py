@@ -21,7 +21,7 @@ WORDS = {
     "hash_s": "hashing after the last byte",
     "steady_bytes_s": "steady rate",
     "discarded_bytes": "bytes thrown away",
-    "refetched_share": "refetched, of a segment a lane",
+    "refetched_share": "segments a lane fetched again",
     "first_request_s": "time to the first request",
 }
 

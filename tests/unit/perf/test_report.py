@@ -7,6 +7,7 @@ import pytest
 from perf import compare, report
 from perf.findings import finding
 from perf.sheet import shown
+from perf.targets import FASTEST_PEERS
 from tests.unit.perf.made import block, result, sampled, timed
 
 
@@ -74,10 +75,21 @@ def test_comparison_shows_a_lacking_figure_as_a_dash():
     """What one result has not measured is no gain of the other."""
     old, new = block(timed("jarvis", 2.0)), block(timed("jarvis", 1.0), timed("curl", 3.0))
     table = list(compare.lines(result(http_2g_nohash=old), result(http_2g_nohash=new)))
-    ours = next(line for line in table if "jarvis" in line and "wall s" in line)
-    curl = next(line for line in table if "curl" in line and "wall s" in line)
-    assert ours.split()[-3:] == ["2.000", "1.000", "0.50"]
-    assert curl.split()[-3:] == ["-", "3.000", "-"]
+    ours = next(line for line in table if "jarvis " in line and "wall time  " in line)
+    curl = next(line for line in table if "curl " in line and "wall time  " in line)
+    assert ours.split()[-5:] == ["2.00", "s", "1.00", "s", "0.50"]
+    assert curl.split()[-4:] == ["-", "3.00", "s", "-"]
+
+
+def test_comparison_shows_ratios_to_a_peer_and_how_verdicts_changed():
+    """Seconds change with the day; who is how far ahead of whom in the same run, less."""
+    old = block(timed("jarvis", 2.0), *[timed(tool, 2.5) for tool in FASTEST_PEERS])
+    new = block(timed("jarvis", 2.0), *[timed(tool, 4.0) for tool in FASTEST_PEERS])
+    table = list(compare.lines(result(http_2g_nohash=old), result(http_2g_nohash=new)))
+    ratio = next(line for line in table if "wall time / best peer" in line)
+    assert ratio.split()[-3:] == ["0.80", "0.50", "0.62"]
+    (row,) = [line for line in table if line.endswith("missed -> met")]
+    assert row.startswith("http-2g-nohash   time / best of curl")
 
 
 def test_comparison_warns_of_another_machine():
