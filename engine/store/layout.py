@@ -42,6 +42,11 @@ def pauses(root: Path) -> Path:
     return root / "pauses"
 
 
+def lanes(root: Path) -> Path:
+    """How many connections paid for an origin: transfer/lane_memory.py."""
+    return root / "lanes"
+
+
 def key_of(file: RemoteFile) -> str:
     """The name of a file in flight in the store: its digest where one is known, so that what came of a content
     is continued whatever its address; else its address. Files of one content share it, one after the other."""

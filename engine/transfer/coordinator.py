@@ -25,6 +25,7 @@ from engine.transfer.health import Verdict
 from engine.transfer.helper_threads import HelperThreads, Homecoming
 from engine.transfer.hosts import Host, Inbox
 from engine.transfer.job import Job
+from engine.transfer.lane_memory import LaneMemory
 from engine.transfer.ledger import Ledger
 from engine.transfer.limiter import Limiter
 from engine.transfer.messages import (
@@ -68,7 +69,10 @@ class Coordinator:
         shared = Shared(settings, observer, self._threads.submit, self._finisher, self._pauses)
         self._roster = Roster(jobs, shared)
         self._fleet = Fleet(settings, credentials, self._inbox)
-        self._staffing = Staffing(settings, self._fleet, self._roster)
+        self._origin_url = jobs[0].remote.url if jobs else ""
+        self._memory = LaneMemory(layout.lanes(home()))
+        self._remembered = self._memory.recall(self._origin_url)
+        self._staffing = Staffing(settings, self._fleet, self._roster, self._remembered)
         self._ledger = Ledger()
         self._limiter = Limiter(settings.limit_rate)
         self._watch = Watch(settings.stall_timeout_s)
@@ -93,8 +97,14 @@ class Coordinator:
         except EngineError as exc:
             missing = exc
         finally:
+            self._remember()
             Shutdown(self._inbox, self._fleet, self._threads, self._ledger, self._roster).run(self._in_hand)
         return self._roster.outcomes(missing)
+
+    def _remember(self) -> None:
+        learned = self._staffing.learned
+        if learned is not None and learned != self._remembered:
+            self._memory.note(self._origin_url, learned)
 
     # The loop
 
@@ -157,7 +167,9 @@ class Coordinator:
 
     def _give_lease(self, transfer: FileTransfer, slot: Slot, now: float) -> bool:
         number = self._ledger.next_number
-        lease = transfer.next_lease(number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes, now)
+        lease = transfer.next_lease(
+            number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes_soon, now
+        )
         if lease is None:
             return False
         self._ledger.enter(slot, transfer.number)

@@ -7,9 +7,9 @@ import msgspec
 from engine.errors import NetworkError
 from engine.settings import MIB, Settings
 from engine.telemetry import Log
-from engine.transfer.cells import Cell
+from engine.transfer.cells import BODY, Cell
 from engine.transfer.cores import usable_cores
-from engine.transfer.health import Pulse
+from engine.transfer.health import Pulse, median
 from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost
 from engine.transfer.lane_count import CEILING
 from engine.transfer.spawn import can_start_processes
@@ -107,6 +107,11 @@ class Fleet:
         return sum(slot.cell.received > 0 for slot in self.slots)
 
     @property
+    def silent_s(self) -> float:
+        """For how long a lane that is receiving has had no byte just now; the median of them."""
+        return median([slot.cell.silent_s for slot in self.slots if slot.cell.state == BODY])
+
+    @property
     def has_processes(self) -> bool:
         return any(host.is_process for host in self.hosts)
 
@@ -119,6 +124,10 @@ class Fleet:
         if self._sizing.processes == 0 or not can_start_processes():
             return False
         return self._settings.processes is not None or nbytes >= PROCESS_FROM_BYTES
+
+    def is_short_of(self, lanes: int) -> bool:
+        """Whether the workers that there are cannot have so many lanes."""
+        return self.has_processes and lanes > len(self.slots)
 
     def start(self, *, processes: bool, lanes: int, is_tls: bool = False, are_small: bool = False) -> None:
         """See to it that so many lanes have a host: a few to each worker process, or all in this process. are_small:

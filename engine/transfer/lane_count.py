@@ -27,6 +27,8 @@ _STEEP, _SMALL_STEP = 4, 0.25
 _SETTLE_S, _LONGEST_SETTLE_S = 0.03, 2.0
 _WINDOW_S, _LONG_WINDOW_S = 0.06, 1.0
 """How long a level is looked at while climbing, and when settled."""
+_BURSTS = 6
+"""Where bytes come in bursts, a window holds several: half a period is what a lane is silent for at any moment."""
 _FALLEN = 0.7
 _PATIENCE_S, _LONGEST_PATIENCE_S, _ENCOURAGED_S = 5.0, 80.0, 1.0
 """Before a few lanes more are tried: at first, after many that were in vain, after some that paid."""
@@ -48,6 +50,8 @@ class Figures:
     """More lanes would have work, and nothing on this side is in the way."""
     is_full: bool = True
     """As many lanes have work as may."""
+    silent_s: float = 0.0
+    """For how long a lane has had no byte just now; the median."""
 
 
 @dataclass
@@ -86,6 +90,7 @@ class LaneCount:
         none takes from another."""
         self._fallen = 0
         self._round_trip_s = float("inf")
+        self._silent_s = 0.0
         self._forget_answers()
 
     def __repr__(self) -> str:
@@ -95,6 +100,11 @@ class LaneCount:
     def is_climbing(self) -> bool:
         """Whether the number is still unknown: looks should be frequent."""
         return self._trial is not None and self._trial.kind == "climb"
+
+    @property
+    def soon(self) -> int:
+        """How many there will be if the climb goes on: what is left of a file must be enough for them, too."""
+        return min(_STEEP * self.now, self.ceiling) if self.is_climbing else self.now
 
     @property
     def learned(self) -> int | None:
@@ -158,13 +168,15 @@ class LaneCount:
             # New connections speed up over several round trips; what it took them to deliver tells how long those are.
             took_s = min(max(_SETTLE_S, figures.now - self._raised_at), _LONGEST_SETTLE_S)
             self._judge_from = figures.now + took_s
+        self._silent_s = max(self._silent_s, figures.silent_s)
         if figures.now < self._judge_from:
             return None
         if self._window is None or not figures.is_full or figures.received_bytes < self._window[1]:
             self._window = figures.now, figures.received_bytes
             return None
         since, before = self._window
-        if figures.now - since < (self._trial.window_s if self._trial else _LONG_WINDOW_S):
+        window_s = self._trial.window_s if self._trial else _LONG_WINDOW_S
+        if figures.now - since < max(window_s, min(_BURSTS * self._silent_s, _LONG_WINDOW_S)):
             return None
         self._window = figures.now, figures.received_bytes
         return (figures.received_bytes - before) / (figures.now - since)
@@ -222,4 +234,5 @@ class LaneCount:
         """Another number of lanes from now on; nothing is known of it yet."""
         self._raised_at = self._last_change = now
         self._judge_from = self._window = None
+        self._silent_s = 0.0
         self._forget_answers()

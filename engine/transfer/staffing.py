@@ -4,7 +4,7 @@ from engine.settings import Settings
 from engine.telemetry import Log
 from engine.transfer.cores import Load
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
-from engine.transfer.lane_count import Figures, LaneCount
+from engine.transfer.lane_count import FIRST, Figures, LaneCount
 from engine.transfer.messages import LeaseEnded
 from engine.transfer.roster import Roster
 
@@ -14,10 +14,11 @@ _log = Log(__name__)
 class Staffing:
     """Of one coordinator."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, roster: Roster) -> None:
+    def __init__(self, settings: Settings, fleet: Fleet, roster: Roster, first: int | None) -> None:
+        """first: lanes to begin with, where that is known."""
         self._fleet = fleet
         self._roster = roster
-        self._lane_count = LaneCount(settings.connections)
+        self._lane_count = LaneCount(settings.connections, first=first or FIRST)
         self._load = Load()
         self._is_due = False
         self._ended = self._wholes = 0
@@ -27,6 +28,16 @@ class Staffing:
     def lanes(self) -> int:
         """How many may have a lease."""
         return self._lane_count.now
+
+    @property
+    def lanes_soon(self) -> int:
+        """How many may have to share what is left."""
+        return self._lane_count.soon
+
+    @property
+    def learned(self) -> int | None:
+        """The number of lanes that has proved itself; None where none has yet."""
+        return self._lane_count.learned
 
     @property
     def is_climbing(self) -> bool:
@@ -62,15 +73,17 @@ class Staffing:
         self._lane_count.recover(now)
         self._load.look(now, self._fleet.workers)
         before = self._lane_count.now
-        has_work = self._roster.missing_segments >= before
         self._lane_count.look(
             Figures(
                 now,
                 received_bytes=self._fleet.received_bytes,
                 delivering=self._fleet.delivering,
-                may_grow=has_work and not is_limited and not self._load.is_bound,
+                may_grow=self._roster.missing_segments >= before
+                and not is_limited
+                and not self._load.is_bound,
                 # A lane or two are always between two leases.
-                is_full=has_work and not is_limited and self._fleet.busy_count >= before - before // 8 - 1,
+                is_full=not is_limited and self._fleet.busy_count >= before - before // 8 - 1,
+                silent_s=self._fleet.silent_s,
             )
         )
         if self._lane_count.now != before:
@@ -97,8 +110,9 @@ class Staffing:
             work = max(work, PROCESS_FROM_BYTES)
         if all(transfer.size is None for transfer in needing):
             lanes = min(lanes, len(needing))  # each is asked for by one lane, alone
+        is_wanted = self._fleet.wants_processes(work) or self._fleet.is_short_of(lanes)
         self._fleet.start(
-            processes=not all(t.leases.is_stream for t in needing) and self._fleet.wants_processes(work),
+            processes=is_wanted and not all(t.leases.is_stream for t in needing),
             lanes=lanes,
             is_tls=any(transfer.is_tls for transfer in needing),
             are_small=2 * self._wholes > self._ended,

@@ -38,7 +38,7 @@ class Pauses:
             return
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            place = self._folder / _name(origin)
+            place = self._folder / file_name(origin)
             os.close(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             os.utime(place, (until, until))
         except OSError as exc:
@@ -55,12 +55,13 @@ class Pauses:
         if self._folder is not None and now - self._looked.get(origin, float("-inf")) >= _LOOK_EVERY_S:
             self._looked[origin] = now
             try:
-                told = (self._folder / _name(origin)).lstat().st_mtime
+                told = (self._folder / file_name(origin)).lstat().st_mtime
             except OSError:
                 told = 0.0
             self._until[origin] = max(self._until.get(origin, 0.0), told)
         return self._until.get(origin, 0.0)
 
 
-def _name(origin: str) -> str:
+def file_name(origin: str) -> str:
+    """What a file about an origin is called: a name in any file system."""
     return quote(origin, safe="")[:200]

@@ -91,6 +91,17 @@ def test_a_link_that_has_just_become_slower_keeps_its_lanes():
     assert link.levels[-3:] == [32, 16, 32]
 
 
+def test_bursts_do_not_pass_for_goodput():
+    """A paced server may send a little ten times a second: a level is looked at for several bursts."""
+    count, received, levels = LaneCount(), 0, [4]
+    for tick in range(200):
+        received += 10 * MB if tick % 5 == 0 else 0  # in all, however many lanes
+        count.look(Figures(tick * TICK_S, received, 32, may_grow=True, silent_s=TICK_S * (tick % 5)))
+        if count.now != levels[-1]:
+            levels.append(count.now)
+    assert levels == [4, 16, 4]
+
+
 @pytest.mark.parametrize("start_s", [0.0, 0.3, 1.5])
 def test_connecting_is_not_held_against_a_level(start_s):
     """A level is judged when all its lanes have delivered, however long that takes."""

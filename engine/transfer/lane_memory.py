@@ -1,0 +1,46 @@
+"""How many lanes were found to pay for an origin, remembered between runs, so that the next pull need not climb again.
+
+One small file an origin, with the number in it. It is only where the next pull begins: what it finds itself counts.
+Where nothing can be written, nothing is remembered.
+"""
+
+import os
+import time
+from pathlib import Path
+
+from engine.telemetry import Log
+from engine.transport.auth import origin_of
+from engine.transport.pauses import file_name
+
+_log = Log(__name__)
+_KEPT_S = 7 * 24 * 3600.0
+"""Links and servers change."""
+_MAX_LANES = 1024
+
+
+class LaneMemory:
+    """folder is made when something is to be remembered."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def recall(self, url: str) -> int | None:
+        """The number for the origin of url; None where there is none, or an old one."""
+        try:
+            with (self._folder / file_name(origin_of(url))).open(encoding="ascii") as file:
+                age_s = time.time() - os.fstat(file.fileno()).st_mtime
+                lanes = int(file.read(8))
+        except (OSError, ValueError):
+            return None
+        return lanes if 0 <= age_s < _KEPT_S and 1 <= lanes <= _MAX_LANES else None
+
+    def note(self, url: str, lanes: int) -> None:
+        """So many lanes paid for the origin of url."""
+        place = self._folder / file_name(origin_of(url))
+        fresh = place.with_name(f".{os.getpid()}~")  # no origin's name: theirs have a scheme
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(str(lanes), encoding="ascii")
+            fresh.replace(place)
+        except OSError as exc:
+            _log.info("lanes.forgotten", error=str(exc))
