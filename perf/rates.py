@@ -35,11 +35,8 @@ def sentence(rates: Rates) -> str:
     """What was measured, for people."""
     plain = [f"{name} {_mb(found[0][0])}" for name, found in rates.items() if name != UNEQUAL]
     said = "A single connection, measured for a second before the first round, really got "
-    return (
-        said
-        + "; ".join([", ".join(plain)] * bool(plain) + [_edges(rates[UNEQUAL])] * (UNEQUAL in rates))
-        + "."
-    )
+    edges = [_edges(rates[UNEQUAL])] if UNEQUAL in rates else []
+    return said + "; ".join([", ".join(plain)] * bool(plain) + edges) + "."
 
 
 def _edges(edges: list[list[float]]) -> str:

@@ -45,3 +45,8 @@ def test_sentence_tells_groups_and_whether_speeds_were_kept():
         "of 4 unequal ones 1 were given 1.0 MB/s and got 1.1 MB/s, 3 were given 60.0 MB/s and got 56.0 MB/s, "
         "and 3 kept their speed in a second request."
     )
+
+
+def test_sentence_without_unequal_edges():
+    """They are one scenario of several."""
+    assert rates.sentence({"capped-40m": [[39.1e6]]}).endswith("really got capped-40m 39.1 MB/s.")
