@@ -36,7 +36,8 @@ class LLMManager:
     ) -> None:
         """With download_dir, files keep their own paths below it, as with `jarvis pull -d`, and manifests go to
         manifest_dir, else to its folder `.manifests`. With manifest_dir alone, the store has the files, and the
-        manifests are there, too. settings: how pulls are done; may be replaced any time."""
+        manifests are there, too. settings: how pulls are done; may be replaced any time, and
+        a pull that is running obeys its limit_rate within a fifth of a second."""
         self.download_dir = None if download_dir is None else Path(download_dir).expanduser().absolute()
         self.manifest_dir = None if manifest_dir is None else Path(manifest_dir).expanduser().absolute()
         self.settings = settings or Settings()
@@ -80,7 +81,13 @@ class LLMManager:
         if found.error is not None:
             raise found.error
         self._check_places(found)
-        done = pull_models([found], self.settings, credentials, CallbackObserver(path, progress_callback))
+        done = pull_models(
+            [found],
+            self.settings,
+            credentials,
+            CallbackObserver(path, progress_callback),
+            limit_rate=lambda: self.settings.limit_rate,
+        )
         _raise_any(outcome for _, outcome in done if isinstance(outcome, EngineError))
         if self.download_dir is not None or self.manifest_dir is not None:
             record(found, {job.target: outcome for job, outcome in done}, self.manifests)

@@ -20,6 +20,8 @@ from engine.transport.redirects import check_url
 
 _log = Log(__name__)
 Outcome = FileDone | EngineError
+RateSource = Callable[[], int | None]
+"""Bytes a second at most, as of now; None: no limit."""
 
 
 class DownloadProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +69,8 @@ ProgressCallback = Callable[[DownloadProgress], None]
 
 
 class ModelDownloader:
-    """Downloads files into one folder. Attributes are read at each download, so they may be changed any time."""
+    """Downloads files into one folder. Attributes are read at each download, so they may be changed any time;
+    limit_rate also while a download runs."""
 
     def __init__(
         self,
@@ -93,10 +96,22 @@ class ModelDownloader:
         """"sha256", or None: trust the connection, and compare with no digest."""
         self.connections = connections
         self.processes = processes
-        self.limit_rate = limit_rate
+        self._limit_rate = Settings(limit_rate=limit_rate).limit_rate
         self.cacert = cacert
         self.proxy = proxy
         self._hf_token: str | None = None
+
+    @property
+    def limit_rate(self) -> int | None:
+        """Bytes of content a second at most, over all connections and worker processes of a download; None: no limit.
+
+        May be set from any thread: downloads that are running obey within a fifth of a second. Two downloads at once
+        have this rate each. Setting raises UsageError below 1."""
+        return self._limit_rate
+
+    @limit_rate.setter
+    def limit_rate(self, rate: int | None) -> None:
+        self._limit_rate = Settings(limit_rate=rate).limit_rate
 
     def set_hf_token(self, token: str) -> None:
         """Use this token for the Hub, before those of the environment and of the Hub's own file."""
@@ -130,6 +145,7 @@ class ModelDownloader:
             self._settings(force=force),
             hub_credentials(self._hf_token),
             CallbackObserver(model_key, progress_callback),
+            limit_rate=lambda: self.limit_rate,
         )
         if isinstance(outcome, EngineError):
             _log.info("download.failed", model=model_key, file=filename, error=str(outcome))
@@ -220,10 +236,15 @@ def stored_job(remote: RemoteFile, folder: str, refresh: Callable[[], RemoteFile
 
 
 def pull(
-    jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+    jobs: Sequence[Job],
+    settings: Settings,
+    credentials: Credentials,
+    observer: Observer,
+    limit_rate: RateSource | None = None,
 ) -> list[Outcome]:
     """Run all jobs under one scheduler; a failed one does not stop the others. Returns an outcome for each, in
-    order. KeyboardInterrupt passes through after everything has stopped; its `kept_bytes` says what stays on disk
+    order. limit_rate is asked ten times a second what the limit is now; without it, it stays that of the settings.
+    KeyboardInterrupt passes through after everything has stopped; its `kept_bytes` says what stays on disk
     of unfinished files."""
     from engine.transfer.complete import all_there
 
@@ -231,7 +252,7 @@ def pull(
         return [*done]
     from engine.transfer.coordinator import Coordinator  # loads half of the engine: not before it is needed
 
-    coordinator = Coordinator(jobs, settings, credentials, observer)
+    coordinator = Coordinator(jobs, settings, credentials, observer, limit_rate)
     try:
         return coordinator.run()
     except KeyboardInterrupt as exc:

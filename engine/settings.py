@@ -20,7 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Worker processes; 0 means threads of the calling process only, None lets the engine choose."""
     segment_size: int = DEFAULT_SEGMENT
     limit_rate: int | None = None
-    """Bytes a second over all lanes; None is unlimited."""
+    """Bytes of content a second, over all lanes of all worker processes; None is unlimited."""
     retries: int = 3
     """Further attempts after a failure; counted anew once the file got further than ever before."""
     retry_delay_s: float = 1.0

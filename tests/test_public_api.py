@@ -169,6 +169,17 @@ def test_downloader_attributes(tmp_path):
     assert list(tmp_path.iterdir()) == [], "making one touches nothing"
 
 
+def test_downloader_limit(tmp_path):
+    """It may be set any time, and what cannot be a rate is refused where it is set."""
+    downloader = ModelDownloader(tmp_path, limit_rate=1_000_000)
+    downloader.limit_rate = 2_000_000
+    with pytest.raises(UsageError, match="limit_rate is 0"):
+        downloader.limit_rate = 0
+    assert downloader.limit_rate == 2_000_000
+    with pytest.raises(UsageError, match="limit_rate is -1"):
+        ModelDownloader(tmp_path, limit_rate=-1)
+
+
 def test_progress_attributes():
     """What a callback may read."""
     progress = DownloadProgress(

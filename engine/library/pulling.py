@@ -12,7 +12,7 @@ from engine.library.finding import Found
 from engine.library.holdings import Holdings
 from engine.library.keys import key_of
 from engine.library.records import record
-from engine.model_downloader import Outcome, pull
+from engine.model_downloader import Outcome, RateSource, pull
 from engine.settings import Settings, home
 from engine.store.at_work import at_work
 from engine.store.blobs import Blobs
@@ -25,17 +25,23 @@ _log = Log(__name__)
 
 
 def pull_models(
-    found: Sequence[Found], settings: Settings, credentials: Credentials, observer: Observer
+    found: Sequence[Found],
+    settings: Settings,
+    credentials: Credentials,
+    observer: Observer,
+    limit_rate: RateSource | None = None,
 ) -> list[tuple[Job, Outcome]]:
     """Fetch what was found under one scheduler, and remember the models that went into the store. Returns every job
     with its outcome, in order; a failed one does not stop the others. What a new version of a model came in place of
-    is taken away. KeyboardInterrupt as `pull` raises it."""
+    is taken away. limit_rate and KeyboardInterrupt as with `pull`."""
     stored = [one for one in found if one.files and all(job.is_stored for job in one.files)]
     for one in stored:
         if one.shelf is not None and one.shelf.explanation is not None:
             observer(Notice(file=key_of(one.target), path="", message=one.shelf.explanation))
     with at_work(home()) if stored else nullcontext():
-        done = pull_jobs([job for one in found for job in one.jobs], settings, credentials, observer)
+        done = pull_jobs(
+            [job for one in found for job in one.jobs], settings, credentials, observer, limit_rate
+        )
         outcomes = {job.target: outcome for job, outcome in done}
         renewed = [news for one in stored if (news := record(one, outcomes)) is not None]
     if renewed:
@@ -46,7 +52,11 @@ def pull_models(
 
 
 def pull_jobs(
-    jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+    jobs: Sequence[Job],
+    settings: Settings,
+    credentials: Credentials,
+    observer: Observer,
+    limit_rate: RateSource | None = None,
 ) -> list[tuple[Job, Outcome]]:
     """Fetch what the store has not, and keep what comes into it. Returns every job with its outcome, in order."""
     keeper = _Keeper({str(job.target): job for job in jobs if job.is_stored}, observer)
@@ -54,7 +64,7 @@ def pull_jobs(
     for job in jobs:
         if not settings.force:
             holdings.supply(job)
-    return list(zip(jobs, pull(jobs, settings, credentials, keeper), strict=True))
+    return list(zip(jobs, pull(jobs, settings, credentials, keeper, limit_rate), strict=True))
 
 
 class _Keeper:

@@ -10,7 +10,7 @@ progress in the reports. What ends it is shutdown.py.
 
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.errors import EngineError
@@ -58,8 +58,14 @@ class Coordinator:
     """Runs jobs to their ends. One use."""
 
     def __init__(
-        self, jobs: Sequence[Job], settings: Settings, credentials: Credentials, observer: Observer
+        self,
+        jobs: Sequence[Job],
+        settings: Settings,
+        credentials: Credentials,
+        observer: Observer,
+        limit_rate: Callable[[], int | None] | None = None,
     ) -> None:
+        """limit_rate is asked ten times a second; without it, what the settings say holds throughout."""
         self._inbox: Inbox = queue.SimpleQueue()
         self._in_hand: tuple[Any, Any] | None = None
         """The message that is being taken in: a Ctrl-C may strike in its midst, and its bytes are on disk."""
@@ -72,9 +78,10 @@ class Coordinator:
         self._origin_url = jobs[0].remote.url if jobs else ""
         self._memory = LaneMemory(layout.lanes(home()))
         self._remembered = self._memory.recall(self._origin_url)
-        self._staffing = Staffing(settings, self._fleet, self._roster, self._remembered)
+        self._limit_rate = limit_rate or (lambda: settings.limit_rate)
+        self._limiter = Limiter(self._limit_rate())
+        self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, self._remembered)
         self._ledger = Ledger()
-        self._limiter = Limiter(settings.limit_rate)
         self._watch = Watch(settings.stall_timeout_s)
         self._reports = Reports(observer, settings.progress_interval_s)
         self._relief = Relief(self._ledger, self._watch)
@@ -127,6 +134,8 @@ class Coordinator:
 
     @property
     def _tick_s(self) -> float:
+        if self._limiter.rate is not None:
+            return _TICK_S  # shares of less time would be reads of little
         return _SHORT_TICK_S if self._has_idle or self._staffing.is_climbing else _TICK_S
 
     def _admit(self, now: float) -> bool:
@@ -151,19 +160,23 @@ class Coordinator:
                 self._reports.end(transfer, now)
 
     def _dispatch(self, now: float) -> None:
-        """Give leases to idle lanes, files in order."""
+        """Give leases to idle lanes: files in order, so that one after the other is done; where they share a rate,
+        the one with the fewest first."""
         vacancies = self._staffing.vacancies
         self._has_idle = False
         if not self._roster.active or vacancies <= 0:
             return
         idle = self._fleet.idle_slots()[:vacancies]
         idle.reverse()
-        for transfer in self._roster.active.values():
-            while idle and self._give_lease(transfer, idle[-1], now):
+        transfers = list(self._roster.active.values())
+        is_limited = self._limiter.rate is not None
+        while idle and transfers:
+            transfer = min(transfers, key=lambda t: len(t.leases.out)) if is_limited else transfers[0]
+            if self._give_lease(transfer, idle[-1], now):
                 idle.pop()
-            if not idle:
-                return
-        self._has_idle = bool(self._ledger)
+            else:
+                transfers.remove(transfer)
+        self._has_idle = bool(idle and self._ledger)
 
     def _give_lease(self, transfer: FileTransfer, slot: Slot, now: float) -> bool:
         number = self._ledger.next_number
@@ -276,8 +289,9 @@ class Coordinator:
     # Ten times a second
 
     def _tick(self, now: float) -> None:
+        self._obey(self._limit_rate())
         is_limited = self._limiter.rate is not None
-        self._staffing.count(now, is_limited=is_limited)
+        self._staffing.count(now)
         self._limiter.deal(now, self._ledger.cells)
         done = self._roster.done_bytes
         for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=is_limited):
@@ -292,6 +306,12 @@ class Coordinator:
         self._ledger.end_unresponsive(now)
         self._staffing.ask()
         self._reports.tell(self._roster.active.values(), self._ledger, now)
+
+    def _obey(self, rate: int | None) -> None:
+        """Another limit may have been set meanwhile."""
+        if rate != self._limiter.rate:
+            _log.info("limit.changed", bytes_s=rate, before=self._limiter.rate)
+            self._limiter.rate = rate
 
     def _replace(self, verdict: Verdict, now: float) -> None:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""

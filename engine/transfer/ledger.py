@@ -32,9 +32,12 @@ class Ledger:
         return f"<Ledger {len(self)} out, next {self.next_number}>"
 
     @property
-    def cells(self) -> list[Cell]:
-        """The figures of all lanes at work."""
-        return [slot.cell for slot in self._slots.values()]
+    def cells(self) -> list[list[Cell]]:
+        """The figures of all lanes at work, file by file."""
+        found: dict[int, list[Cell]] = {}
+        for number, slot in self._slots.items():
+            found.setdefault(self._files[number], []).append(slot.cell)
+        return list(found.values())
 
     @property
     def being_cut(self) -> int:

@@ -5,6 +5,7 @@ from engine.telemetry import Log
 from engine.transfer.cores import Load
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
 from engine.transfer.lane_count import FIRST, Figures, LaneCount
+from engine.transfer.limiter import Limiter
 from engine.transfer.messages import LeaseEnded
 from engine.transfer.roster import Roster
 
@@ -14,10 +15,14 @@ _log = Log(__name__)
 class Staffing:
     """Of one coordinator."""
 
-    def __init__(self, settings: Settings, fleet: Fleet, roster: Roster, first: int | None) -> None:
+    def __init__(
+        self, settings: Settings, fleet: Fleet, roster: Roster, limiter: Limiter, first: int | None
+    ) -> None:
         """first: lanes to begin with, where that is known."""
         self._fleet = fleet
         self._roster = roster
+        self._limiter = limiter
+        self._asked = settings.connections
         self._lane_count = LaneCount(settings.connections, first=first or FIRST)
         self._load = Load()
         self._is_due = False
@@ -26,8 +31,8 @@ class Staffing:
 
     @property
     def lanes(self) -> int:
-        """How many may have a lease."""
-        return self._lane_count.now
+        """How many may have a lease; no more than a limit is for, unless the user says how many."""
+        return min(self._lane_count.now, self._asked or self._limiter.most_lanes)
 
     @property
     def lanes_soon(self) -> int:
@@ -52,7 +57,7 @@ class Staffing:
     @property
     def vacancies(self) -> int:
         """How many more lanes may get one."""
-        return self._lane_count.now - self._fleet.busy_count
+        return self.lanes - self._fleet.busy_count
 
     # The number of lanes
 
@@ -68,21 +73,23 @@ class Staffing:
         elif failure.is_pushback or (others and failure.kind in ("connect", "reset")):
             self._lane_count.pushed_back(now, self._fleet.busy_count + 1)
 
-    def count(self, now: float, *, is_limited: bool) -> None:
+    def count(self, now: float) -> None:
         """More lanes where they pay."""
         self._lane_count.recover(now)
         self._load.look(now, self._fleet.workers)
         before = self._lane_count.now
+        is_held_up = self._limiter.is_reached
         self._lane_count.look(
             Figures(
                 now,
                 received_bytes=self._fleet.received_bytes,
                 delivering=self._fleet.delivering,
                 may_grow=self._roster.missing_segments >= before
-                and not is_limited
+                and before < self._limiter.most_lanes
+                and not is_held_up
                 and not self._load.is_bound,
                 # A lane or two are always between two leases.
-                is_full=not is_limited and self._fleet.busy_count >= before - before // 8 - 1,
+                is_full=not is_held_up and self._fleet.busy_count >= before - before // 8 - 1,
                 silent_s=self._fleet.silent_s,
             )
         )
@@ -104,7 +111,7 @@ class Staffing:
         needing = [transfer for transfer in self._roster.active.values() if transfer.needs_lanes]
         if not needing:
             return
-        work, lanes = self._roster.missing_bytes, self._lane_count.now
+        work, lanes = self._roster.missing_bytes, self.lanes
         if any(transfer.size is None for transfer in needing):
             # It may be large. A worker asks as soon as this process could, which never loads what a lane needs.
             work = max(work, PROCESS_FROM_BYTES)

@@ -42,7 +42,9 @@ def test_lanes_of_a_file(host):
         ledger.enter(Slot(host, lane), 3)
     ledger.strike(1)
     assert [slot.lane for slot in ledger.at_work_on([1, 2, 9])] == [1]
-    assert ledger.cells == [host.cells[1]]
+    assert ledger.cells == [[host.cells[1]]]
+    ledger.enter(Slot(host, 0), 4)
+    assert ledger.cells == [[host.cells[1]], [host.cells[0]]]
 
 
 def test_revoked_once(host, inbox):
