@@ -149,7 +149,7 @@ class Bench:
         urls = tuple(origin.url(name, tls=scenario.tls, location=scenario.location) for name in names)
         sha256 = served.sha256 if scenario.verified else None
         try:
-            job = Job(urls[0], folder / "target.bin", home, origin.cacert, sha256, urls)
+            job = Job(urls[0], folder / "target.bin", home, origin.cacert, sha256, scenario.hash_none, urls)
             job.url_list.write_text("\n".join(urls))
             yield job
         finally:

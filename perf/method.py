@@ -11,6 +11,8 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
     return [
         "Timed is the whole process, from just before posix_spawn to the return of wait4; CPU seconds are those of "
         "the process and everything it started.",
+        "Ours runs with default settings but for what the commands show. Without --hash none it computes the SHA-256 "
+        "of everything, also where there is no digest to verify, which the peers beside it do not.",
         "Origin: our own nginx on loopback, worker_processes auto, sendfile, tcp_nopush, TLS 1.2 and 1.3 with default "
         "ciphers, no access log; the file lies in memory.",
         f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk.",

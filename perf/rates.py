@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from perf import payload
 from perf.servers import EDGE_RATE, Origin
 
-FOR_S = 1.0
+FOR_S = 0.5
 CONNECTIONS, AT_ONCE = 24, 8
 FILE_BYTES = 1 << 30
 FREE_BYTES = 256 << 10
@@ -34,7 +34,7 @@ def measure(origin: Origin, locations: set[str]) -> Rates:
 def sentence(rates: Rates) -> str:
     """What was measured, for people."""
     plain = [f"{name} {_mb(found[0][0])}" for name, found in rates.items() if name != UNEQUAL]
-    said = "A single connection, measured for a second before the first round, really got "
+    said = "A single connection, measured for half a second before the first round, really got "
     edges = [_edges(rates[UNEQUAL])] if UNEQUAL in rates else []
     return said + "; ".join([", ".join(plain)] * bool(plain) + edges) + "."
 

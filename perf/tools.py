@@ -26,6 +26,8 @@ class Job:
     home: Path
     cacert: Path
     sha256: str | None = None
+    hash_none: bool = False
+    """Whether ours is told to hash nothing, as most peers do; its default computes a SHA-256 that nobody asked for."""
     urls: tuple[str, ...] = ()
     """Where there are many files: all of them, into the target's folder; url is the first."""
 
@@ -88,7 +90,7 @@ class Tool:
 
 
 def jarvis(kit: Kit, job: Job, *options: str) -> list[str]:
-    check = ["--sha256", job.sha256] if job.sha256 else ["--hash", "none"]
+    check = ["--sha256", job.sha256] if job.sha256 else ["--hash", "none"] if job.hash_none else []
     secure = ["--cacert", str(job.cacert)] if job.tls else []
     return [*kit.jarvis, "pull", job.url, "-o", str(job.target), *check, *secure, "--quiet", *options]
 
@@ -160,7 +162,11 @@ TOOLS = {
         Tool("jarvis -c 8", OURS, lambda kit, job: jarvis(kit, job, "-c", "8")),
         Tool("jarvis -c 16", OURS, lambda kit, job: jarvis(kit, job, "-c", "16")),
         Tool("jarvis -c 64", OURS, lambda kit, job: jarvis(kit, job, "-c", "64")),
-        Tool("jarvis --hash none", OURS, lambda kit, job: jarvis(kit, replace(job, sha256=None))),
+        Tool(
+            "jarvis --hash none",
+            OURS,
+            lambda kit, job: jarvis(kit, replace(job, sha256=None, hash_none=True)),
+        ),
         Tool("jarvis unstalled", OURS, jarvis, is_spared=True),
         Tool("jarvis pull -d", OURS, jarvis_many),
         Tool("aria2 -i", "aria2c", aria2_many),

@@ -41,7 +41,7 @@ def test_sentence_tells_groups_and_whether_speeds_were_kept():
     """One of the four connections was given another speed when it asked again."""
     edges = [[1e6, 1e6, 1.1e6], [6e7, 6e7, 5.5e7], [6e7, 6e7, 5.7e7], [6e7, 1e6, 5.6e7]]
     assert rates.sentence({"capped-40m": [[39.1e6]], "unequal": edges}) == (
-        "A single connection, measured for a second before the first round, really got capped-40m 39.1 MB/s; "
+        "A single connection, measured for half a second before the first round, really got capped-40m 39.1 MB/s; "
         "of 4 unequal ones 1 were given 1.0 MB/s and got 1.1 MB/s, 3 were given 60.0 MB/s and got 56.0 MB/s, "
         "and 3 kept their speed in a second request."
     )

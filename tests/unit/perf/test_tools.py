@@ -29,3 +29,13 @@ def test_only_ours_is_told_where_the_engine_lies():
     assert {name for name in TOOLS if "PYTHONPATH" in environment(name)} == {
         name for name, tool in TOOLS.items() if tool.program == OURS
     }
+
+
+@pytest.mark.parametrize(
+    ("job", "options"),
+    [({}, []), ({"hash_none": True}, ["--hash", "none"]), ({"sha256": "ab"}, ["--sha256", "ab"])],
+)
+def test_ours_runs_with_its_defaults_unless_the_row_is_about_hashing(job, options):
+    """What the peers do not compute is left out only where the row says so."""
+    words = TOOLS["jarvis"].command(KIT, Job("http://h/x", Path("/t/x"), Path("/h"), Path("/c"), **job))
+    assert [word for word in words if word in ("--hash", "none", "--sha256", "ab")] == options
