@@ -268,6 +268,7 @@ def test_working_worker_has_no_rust_extension(tmp_path, tls, origin_factory, sec
     try:
         host.send(Open(0, 1 << 20, 1 << 20), (part.fd, part.lock.fd))
         host.send(Lease(0, 1, 0, origin.url("m"), Span(0, 1 << 20)))
+        host.flush()
         said = []
         while not said or not isinstance(said[-1], LeaseEnded):
             said.append(inbox.get(timeout=30)[1])

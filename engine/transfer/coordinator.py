@@ -149,6 +149,8 @@ class Coordinator:
     def _sweep(self, now: float) -> None:
         """Close files that no lane works on, revoke what failed, forget what is over."""
         for transfer in list(self._roster.active.values()):
+            if transfer.state == "active" and not transfer.access.is_open:
+                continue  # nearly always, where there are many
             if transfer.state == "restarting":
                 self._reports.begin_again(transfer, now)
             if transfer.state in ("failing", "restarting"):
@@ -179,6 +181,8 @@ class Coordinator:
         self._has_idle = bool(idle and self._ledger)
 
     def _give_lease(self, transfer: FileTransfer, slot: Slot, now: float) -> bool:
+        if not transfer.wants_lane(now):
+            return False
         number = self._ledger.next_number
         lease = transfer.next_lease(
             number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes_soon, now
@@ -200,6 +204,7 @@ class Coordinator:
 
     def _take_all(self, timeout_s: float) -> None:
         """Take in whatever has come, and wait so long for the first of it."""
+        self._fleet.flush()
         try:
             self._in_hand = self._inbox.get(timeout=timeout_s)
             while True:

@@ -208,10 +208,13 @@ class FileTransfer:
 
     # Leases
 
+    def wants_lane(self, now: float) -> bool:
+        """Whether there may be a lease to give out."""
+        return self.state == "active" and now >= self.resume_at and self.leases.may_go_out
+
     def next_lease(self, number: int, lane: int, rate_bytes_s: float, lanes: int, now: float) -> Lease | None:
-        """The next lease for an idle lane, noted as out; None when there is nothing for it now."""
-        if self.state != "active" or now < self.resume_at or not self.leases.may_go_out:
-            return None
+        """The next lease for an idle lane, noted as out, of a file that wants one; None when there is nothing for it
+        now."""
         if wait := self._shared.pauses.left_s(self.leases.url):
             self.resume_at = now + wait
             return None

@@ -180,6 +180,11 @@ class Fleet:
         self._add(self._new_process(len(self.hosts)), self._lanes_each)
         return leases
 
+    def flush(self) -> None:
+        """Let all orders go out."""
+        for host in self.hosts:
+            host.flush()
+
     def kill(self) -> None:
         """End all hosts and wait for them."""
         for host in self.hosts:

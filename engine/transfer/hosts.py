@@ -29,7 +29,11 @@ class Host(Protocol):
     """A worker that has not is still starting."""
 
     def send(self, order: Down, fds: tuple[int, ...] = ()) -> None:
-        """Deliver an order; fds, with Open, are copied, not taken. A host that is gone swallows it."""
+        """Deliver an order, with the next flush() at the latest; fds, with Open, are copied, not taken. A host that is
+        gone swallows it."""
+
+    def flush(self) -> None:
+        """Let what was sent go out."""
 
     def kill(self) -> None:
         """End it now and wait until it is gone. May be called twice."""
@@ -62,6 +66,9 @@ class ThreadHost:
     def send(self, order: Down, fds: tuple[int, ...] = ()) -> None:
         self._group.handle(order, tuple(os.dup(fd) for fd in fds))
 
+    def flush(self) -> None:
+        pass
+
     def kill(self) -> None:
         """Lanes have been revoked before, so none of them writes; those that are stuck end with the process."""
         self._group.stop()
@@ -87,6 +94,8 @@ class ProcessHost:
         self._worker = spawn.take()
         self._process, self._pipe = self._worker.process, self._worker.pipe
         self._encode = msgspec.msgpack.Encoder().encode
+        self._orders: list[bytes] = []
+        """Not sent yet: one wake of the worker does for all that come up in one round of the coordinator."""
         cells_fd = Cells.shared_fd(lanes)
         try:
             self.cells = Cells(lanes, cells_fd)
@@ -105,8 +114,20 @@ class ProcessHost:
         return self._process.pid
 
     def send(self, order: Down, fds: tuple[int, ...] = ()) -> None:
+        if fds:
+            self.flush()
+        self._orders.append(self._encode(order))
+        if fds:
+            self._send(fds)
+
+    def flush(self) -> None:
+        if self._orders:
+            self._send()
+
+    def _send(self, fds: tuple[int, ...] = ()) -> None:
+        orders, self._orders = self._orders, []
         try:
-            self._pipe.send(self._encode(order), fds)
+            self._pipe.send(*orders, fds=fds)
         except OSError:
             pass  # gone; its reader tells the coordinator
 

@@ -49,17 +49,17 @@ class Pipe:
         """The child's end, by the descriptor that it inherited."""
         return cls(socket.socket(fileno=fd))
 
-    def send(self, payload: bytes, fds: tuple[int, ...] = ()) -> None:
-        """Send a message; fds are copied to the other side. Raises OSError when that is gone."""
-        head = _HEAD.pack(len(payload), len(fds))
+    def send(self, *payloads: bytes, fds: tuple[int, ...] = ()) -> None:
+        """Send messages; fds are copied to the other side and belong to the first. Raises OSError when that is gone."""
+        parts: list[bytes] = []
+        for number, payload in enumerate(payloads):
+            parts += (_HEAD.pack(len(payload), 0 if number else len(fds)), payload)
+        if len(payloads) > 1:
+            parts = [b"".join(parts)]  # they are small, and sendmsg(2) takes only so many pieces
         with self._sending:
-            sent = (
-                socket.send_fds(self._end, [head, payload], fds)
-                if fds
-                else self._end.sendmsg([head, payload])
-            )
-            if sent < len(head) + len(payload):
-                self._end.sendall(memoryview(head + payload)[sent:])
+            sent = socket.send_fds(self._end, parts, fds) if fds else self._end.sendmsg(parts)
+            if sent < sum(map(len, parts)):
+                self._end.sendall(memoryview(b"".join(parts))[sent:])
 
     def receive(self, idle_s: float | None = None) -> tuple[bytes, tuple[int, ...]]:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError

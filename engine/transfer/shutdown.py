@@ -44,6 +44,7 @@ class Shutdown:
 
     def _wait(self) -> None:
         """A moment for what lanes have to say: it will not be fetched again."""
+        self._fleet.flush()
         until = time.monotonic() + _LAST_WORDS_S
         while self._ledger and (left := until - time.monotonic()) > 0:
             try:

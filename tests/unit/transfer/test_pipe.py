@@ -51,12 +51,12 @@ def test_descriptors_travel_with_their_message(echo, tmp_path):
     paths = [tmp_path / str(n) for n in range(4)]
     fds = [os.open(path, os.O_RDWR | os.O_CREAT) for path in paths]
     echo.send(b"before")
-    echo.send(b"one", (fds[0], fds[1]))
+    echo.send(b"one", fds=(fds[0], fds[1]))
     echo.send(b"between")
-    echo.send(b"two", (fds[2], fds[3]))
+    echo.send(b"two", b"together", fds=(fds[2], fds[3]))
     for fd in fds:
         os.close(fd)  # copies travel
-    assert [echo.receive()[0] for _ in range(4)] == [b"erofeb0", b"eno2", b"neewteb0", b"owt2"]
+    assert [echo.receive()[0] for _ in range(5)] == [b"erofeb0", b"eno2", b"neewteb0", b"owt2", b"rehtegot0"]
     assert [path.read_bytes() for path in paths] == [b"from the child"] * 4
 
 
