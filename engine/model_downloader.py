@@ -210,13 +210,21 @@ class CallbackObserver:
         )
 
 
-def loose_job(remote: RemoteFile, target: Path) -> Job:
-    """A job whose part lies beside its target, and whose receipt lies in the store."""
+def loose_job(
+    remote: RemoteFile,
+    target: Path,
+    *,
+    receipts: Receipts | None = None,
+    refresh: Callable[[], RemoteFile] | None = None,
+) -> Job:
+    """A job whose part lies beside its target, and whose receipt lies in the store, which are those of `receipts` where
+    there are many such jobs."""
     return Job(
         remote=remote,
         target=target,
         partial=layout.partial_beside(target),
-        receipts=Receipts(layout.receipts(home())),
+        receipts=receipts or Receipts(layout.receipts(home())),
+        refresh=refresh,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def redact(url: str) -> str:
     """The URL without user, password, query and fragment; safe for logs, errors and journals."""
     try:

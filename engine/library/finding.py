@@ -20,9 +20,10 @@ from engine.model_manifest import Selection
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteFile, RemoteName
-from engine.settings import Settings
+from engine.settings import Settings, home
 from engine.sources import Choice, Source, find_source
 from engine.store import layout
+from engine.store.receipts import Receipts
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials, hub_credentials, hub_endpoint, hub_origins, origin_of
 
@@ -133,17 +134,18 @@ def find_all(requests: Sequence[Request], credentials: Credentials) -> list[Foun
     from engine.transport.client import Client
 
     shelves = Shelves()
+    receipts = Receipts(layout.receipts(home()))
     with ExitStack() as stack:
         clients = [stack.enter_context(Client(request.settings, credentials)) for request in requests]
         found = [
-            _find(path, request, client, shelves)
+            _find(path, request, client, shelves, receipts)
             for request, client in zip(requests, clients, strict=True)
             for path in request.targets
         ]
     return _distinct(found)
 
 
-def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves) -> Found:
+def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves, receipts: Receipts) -> Found:
     try:
         path = _named(path, request.choice.quant)
         source = find_source(path, may_write=request.may_write)
@@ -157,7 +159,8 @@ def _find(path: ModelPath, request: Request, client: "Client", shelves: Shelves)
         path, choice = _as_found(path, choice, files[0])
         _check_single(path, files, request)
         shelf = shelves.find(path) if request.is_for_store else None
-        jobs = [_job(path, file, request, source, shelf.folder if shelf else "") for file in files]
+        folder = shelf.folder if shelf else ""
+        jobs = [_job(path, file, request, source, folder, receipts) for file in files]
         if not request.settings.force:
             check_places(path, jobs)
     except EngineError as exc:
@@ -211,7 +214,9 @@ def _check_single(path: ModelPath, files: list[RemoteFile], request: Request) ->
         raise UsageError("--hash none is for plain URLs: a model's files are always hashed.")
 
 
-def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source, folder: str) -> Job:
+def _job(
+    path: ModelPath, file: RemoteFile, request: Request, source: Source, folder: str, receipts: Receipts
+) -> Job:
     if request.digest is not None:
         if file.digest is not None and file.digest.algorithm == "sha256" and file.digest != request.digest:
             raise UsageError(
@@ -229,11 +234,10 @@ def _job(path: ModelPath, file: RemoteFile, request: Request, source: Source, fo
 
     ask = None if path.url is not None or request.digest is not None else ask_again
     if request.output is not None:
-        return msgspec.structs.replace(loose_job(file, request.output), refresh=ask)
+        return loose_job(file, request.output, receipts=receipts, refresh=ask)
     if request.directory is not None:
-        return msgspec.structs.replace(
-            loose_job(file, layout.inside(request.directory, file.name)), refresh=ask
-        )
+        place = layout.inside(request.directory, file.name)
+        return loose_job(file, place, receipts=receipts, refresh=ask)
     return stored_job(file, folder, refresh=ask)
 
 

@@ -62,10 +62,10 @@ def partial_in_store(root: Path, file: RemoteFile) -> Path:
 
 def partial_beside(target: Path) -> Path:
     """The partial folder of a loose file: beside it, so that the last step is a rename within one file system."""
-    name = target.name + PART_SUFFIX
-    if len(os.fsencode(name)) > _MAX_NAME_BYTES:
+    if len(os.fsencode(target.name + PART_SUFFIX)) > _MAX_NAME_BYTES:
         name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:40] + PART_SUFFIX
-    return target.with_name(name)
+        return target.with_name(name)
+    return Path(f"{target}{PART_SUFFIX}")
 
 
 def inside(folder: Path, name: RemoteName) -> Path:

@@ -23,7 +23,7 @@ _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL, the port always written: "https://hf.co:443". Raises PathError."""
     try:
