@@ -4,7 +4,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 
 _WINDOW_S = 0.15
 """The kernel counts in hundredths of a second; less than this says nothing."""
@@ -55,10 +54,19 @@ class Load:
 
 def _idle_s() -> float:
     """Of all cores together since boot, waiting for disks included."""
-    fields = Path("/proc/stat").read_text("ascii").partition("\n")[0].split()
+    fields = _read("/proc/stat").partition(b"\n")[0].split()
     return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
 
 
 def _used_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _read(path: str) -> bytes:
+    """The beginning of a file that the kernel makes up when it is read; looked at fifty times a second."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)

@@ -13,8 +13,9 @@ round trip are another matter: lanes that mostly wait for answers are in nobody'
 being judged. While a server pushes back the number falls, and comes back slowly.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 FIRST = 4
 CEILING = 32
@@ -37,8 +38,7 @@ _FAR_S = 0.004
 """A server that takes longer to begin an answer is far away, not just busy."""
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True):
     """What a look at all lanes gives."""
 
     now: float
@@ -54,8 +54,7 @@ class Figures:
     """For how long a lane has had no byte just now; the median."""
 
 
-@dataclass
-class _Trial:
+class _Trial(msgspec.Struct):
     """A number of lanes that is tried in place of another one."""
 
     fallback: int

@@ -7,7 +7,6 @@ may take in several messages at once.
 """
 
 import array
-import select
 import socket
 import struct
 import threading
@@ -17,6 +16,7 @@ from typing import Self
 
 _HEAD = struct.Struct("<IB")
 """Bytes of the payload, and how many descriptors belong to it."""
+_TIMEVAL = struct.Struct("@ll")
 _MAX_FDS = 2
 _FDS_BYTES = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
 _BUFFER_BYTES = 1 << 18
@@ -30,7 +30,7 @@ class Pipe:
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._sending = threading.Lock()
-        self._poll: select.poll | None = None
+        self._idle_s: float | None = None
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._start = self._stop = 0
         """What of the buffer has been received and not been taken yet."""
@@ -64,9 +64,8 @@ class Pipe:
     def receive(self, idle_s: float | None = None) -> tuple[bytes, tuple[int, ...]]:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError
         when nothing begins to arrive within idle_s."""
-        # Not the socket's own timeout: it would hold for the threads that send, too.
-        if idle_s is not None and self._start == self._stop and not self._wait_readable(idle_s):
-            raise TimeoutError
+        if idle_s != self._idle_s:
+            self._wait_at_most(idle_s)
         while (found := self._next()) is None:
             self._fill()
         payload, count = found
@@ -85,12 +84,13 @@ class Pipe:
         """May be called twice."""
         self._end.close()
 
-    def _wait_readable(self, seconds: float) -> bool:
-        if self._poll is None:
-            # poll, not select: a process with many files has descriptors above 1023.
-            self._poll = select.poll()
-            self._poll.register(self._end, select.POLLIN)
-        return bool(self._poll.poll(seconds * 1000))
+    def _wait_at_most(self, seconds: float | None) -> None:
+        # Not the socket's own timeout: it would hold for the threads that send, too (socket(7)).
+        whole, part = divmod(seconds or 0.0, 1)
+        self._end.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, _TIMEVAL.pack(int(whole), int(part * 1_000_000))
+        )
+        self._idle_s = seconds
 
     def _next(self) -> tuple[memoryview, int] | None:
         """The next message, if it is whole, and how many descriptors it has."""
@@ -109,7 +109,12 @@ class Pipe:
             self._start = self._stop = 0
         elif self._stop == len(self._buffer):
             self._make_room()
-        nbytes, ancillary, _, _ = self._end.recvmsg_into([self._buffer[self._stop :]], _FDS_BYTES)
+        try:
+            nbytes, ancillary, _, _ = self._end.recvmsg_into([self._buffer[self._stop :]], _FDS_BYTES)
+        except BlockingIOError:
+            if self._start < self._stop:
+                return  # it has begun
+            raise TimeoutError from None
         for _, _, found in ancillary:
             self._fds.extend(array.array("i", found))
         if not nbytes:
