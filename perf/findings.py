@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from perf import results
+from perf.limit import is_limit
 from perf.results import Block
 from perf.sheet import shown
 from perf.tools import OURS
@@ -35,8 +36,9 @@ def ours_in(block: Block) -> str:
 
 
 def peers(block: Block, key: str) -> list[tuple[str, float]]:
-    """(name, median) of measured peers, smallest first."""
-    found = [(tool, results.median(block, tool, key)) for tool in block["commands"] if not is_ours(tool)]
+    """(name, median) of measured peers, smallest first; what is no downloader is none."""
+    rivals = [tool for tool in block["commands"] if not is_ours(tool) and not is_limit(tool)]
+    found = [(tool, results.median(block, tool, key)) for tool in rivals]
     return sorted(((tool, figure) for tool, figure in found if figure is not None), key=lambda pair: pair[1])
 
 

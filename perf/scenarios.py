@@ -65,7 +65,7 @@ ALL = (
         "http-2g-nohash",
         "2 GiB over HTTP, nothing hashed",
         "pull",
-        ("jarvis", *PEERS),
+        ("jarvis", *PEERS, "limit", "limit splice"),
         2 * GIB,
         hash_none=True,
         quick_tools=("jarvis", *QUICK_PEERS),

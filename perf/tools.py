@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from perf import limit
+
 OURS = "jarvis"
 
 
@@ -59,7 +61,8 @@ class Kit:
         programs = {found: name for name in PROGRAMS if (found := self.program(name))}
         pythons = {self.hf_python: "python", sys.executable: "python"}
         ours = {self.jarvis[0]: OURS} if len(self.jarvis) == 1 else {}
-        return {**programs, **pythons, **ours, str(Path(__file__).parent): "perf"}
+        compiled = {found: limit.NAME} if (found := limit.program(self.program("cc"))) else {}
+        return {**programs, **pythons, **ours, **compiled, str(Path(__file__).parent): "perf"}
 
     def environment(self, tool: "Tool", job: Job) -> dict[str, str]:
         """PATH, an empty HOME with our store in it, and what the tool has no option for."""
@@ -155,6 +158,11 @@ def hf_transfer(streams: int) -> Callable[[Kit, Job], list[str]]:
     return command
 
 
+def at_limit(mode: str, threads: int) -> Callable[[Kit, Job], list[str]]:
+    """No downloader: what the machine can do (limit.c)."""
+    return lambda kit, job: limit.command(kit.program("cc"), mode, threads, job.url, job.target)
+
+
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -185,6 +193,8 @@ TOOLS = {
         Tool("rclone", "rclone", rclone),
         Tool("hf_transfer", "hf_transfer", hf_transfer(8), trusts_by_variable=True),
         Tool("hf_transfer 64", "hf_transfer", hf_transfer(64), trusts_by_variable=True),
+        Tool("limit", limit.NAME, at_limit("recv", 2)),
+        Tool("limit splice", limit.NAME, at_limit("splice", 2)),
         Tool("jarvis --help", OURS, lambda kit, _job: [*kit.jarvis, "--help"]),
     )
 }
@@ -212,6 +222,8 @@ def versions(kit: Kit) -> dict[str, str | None]:
         "hf_transfer": [kit.hf_python, "-c", "import hf_transfer; print(hf_transfer.__version__)"],
         **{name: [name, "--version"] for name in PROGRAMS},
     }
+    if limit.program(kit.program("cc")):
+        asked[limit.NAME] = ["cc", "--version"]
     found = {program: _first_version(command, kit) for program, command in asked.items()}
     if found[OURS] is None and _first_version([*kit.jarvis, "--help"], kit) is not None:
         found[OURS] = "unknown"
