@@ -238,11 +238,6 @@ class FileTransfer:
         if self._assembly.plan is not None and self.state == "active":
             self._assembly.plan.shorten(message.lease, message.stop)
 
-    def has_ended(self, lease: int) -> bool:
-        """Whether a lease has written all that is left to it, although it is still out."""
-        plan = self._assembly.plan
-        return plan is not None and not plan.rest_of(lease)
-
     def discarded(self, nbytes: int) -> None:
         """Received, and thrown away by a lane whose lease had been taken back."""
         self._tally.discarded += nbytes

@@ -136,7 +136,10 @@ class Lane:
             if stop < self._stop:
                 self._stop, self._is_shortened = stop, True
             assert self._lease is not None  # noqa: S101 - alive
-            self._emit(Shortened(lease, self._lease.file, self._stop))
+            is_over = self._stop <= self._position
+            self._emit(Shortened(lease, self._lease.file, self._stop, is_over))
+        if is_over:
+            self.revoke(lease)  # or its thread would wait for nothing
 
     def stop(self) -> None:
         """Let the thread end after its lease; it is a daemon, so nobody has to wait."""

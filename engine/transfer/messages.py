@@ -149,6 +149,8 @@ class Shortened(Message, frozen=True, array_like=True, tag="shortened"):
     lease: int
     file: int
     stop: int
+    is_over: bool
+    """That is how far it has come: it ends at once, as if it had been revoked."""
 
 
 class LeaseEnded(Message, frozen=True, array_like=True, tag="ended"):

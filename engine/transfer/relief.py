@@ -51,9 +51,8 @@ class Relief:
                 yield Rest(number, start, span.stop, self._watch.rate_lately(slot, now, typical))
 
     def taken(self, message: Shortened, transfer: FileTransfer, now: float) -> None:
-        """A lane has said how far it will go. One that goes no further than it has come stands still: it is woken."""
+        """A lane has said how far it will go. One that goes no further than it has come stood still."""
         self._ledger.cuts.discard(message.lease)
         transfer.shortened(message)
-        if message.lease in self._ledger.slots and transfer.has_ended(message.lease):
+        if message.is_over:
             self._watch.gave_up(self._ledger.slots[message.lease], now)
-            self._ledger.revoke(message.lease, now)

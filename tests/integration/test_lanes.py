@@ -9,8 +9,8 @@ from tests.integration.trial import MIB, Trial
 from tests.origin import Record
 
 SIZE = 64 * MIB
-RATE = 2 * MIB
-"""Of one connection, a second: four would take eight seconds, 32 take one."""
+RATE = MIB
+"""Of one connection, a second: four would take sixteen seconds, 32 take two."""
 
 
 def logged(trial: Trial, event: str) -> list[dict[str, Any]]:
@@ -35,20 +35,20 @@ def test_capped_connections_get_many_and_the_next_pull_begins_there(try_file: Ca
     trial.assert_exact()
     trial.target.unlink()
     pull(trial)
-    assert logged(trial, "lanes.counted") == []
+    assert [line for line in logged(trial, "lanes.counted") if line["before"] < 32] == []
     assert len({line["lane"].split(" lease=")[0] for line in logged(trial, "lease.sent")}) == 32
 
 
 def test_slow_connections_among_fast_ones_hold_nothing_up(try_file: Callable[..., Trial]) -> None:
-    """A third of them gets a fiftieth: they are replaced or relieved, and little is fetched twice."""
-    trial = try_file(SIZE)
+    """A third of them gets a twenty-fifth: they are replaced or relieved, and little is fetched twice."""
+    trial = try_file(SIZE // 2)
 
     def is_slow(record: Record) -> bool:
         return record.connection % 3 == 0
 
-    trial.origin.fault("slow", rate=RATE // 50, when=is_slow)
+    trial.origin.fault("slow", rate=RATE // 25, when=is_slow)
     trial.origin.fault("slow", rate=RATE, when=lambda record: not is_slow(record))
     result = pull(trial)
     assert result.seconds < 8, "a slow connection needs six seconds for one segment"
-    assert trial.origin.bytes_sent() <= SIZE + 4 * MIB
+    assert trial.origin.bytes_sent() <= SIZE // 2 + 4 * MIB
     trial.assert_exact()
