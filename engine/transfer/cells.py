@@ -1,14 +1,14 @@
 """Live figures: one cell per lane in a mapping shared with its host, one writer each, no locks.
 
 A cell is eight native 64-bit integers, a cache line of its own, so that lanes do not slow each other down.
-The lane writes all but the allowance, which only the coordinator writes.
+The lane writes all but the allowance and the receive buffer, which only the coordinator writes.
 """
 
 import mmap
 import os
 import time
 
-RECEIVED, TOUCHED_NS, STATE, UNREPORTED, TAKEN, ALLOWANCE, _SIZE = 0, 1, 2, 3, 4, 5, 8
+RECEIVED, TOUCHED_NS, STATE, UNREPORTED, TAKEN, ALLOWANCE, RECEIVE_BUFFER, _SIZE = 0, 1, 2, 3, 4, 5, 6, 8
 IDLE, WAITING, BODY, THROTTLED = 0, 1, 2, 3
 UNLIMITED = 1 << 62
 
@@ -41,6 +41,15 @@ class Cell:
     def set_allowance(self, total: int) -> None:
         """The coordinator's word: how many body bytes this lane may have taken since its start."""
         self._words[ALLOWANCE] = total
+
+    def set_receive_buffer(self, nbytes: int) -> None:
+        """The coordinator's word: what the kernel may take in for this lane's next connection before the lane reads
+        it; 0 leaves that to the kernel."""
+        self._words[RECEIVE_BUFFER] = nbytes
+
+    @property
+    def receive_buffer(self) -> int:
+        return self._words[RECEIVE_BUFFER]
 
     @property
     def room(self) -> int:

@@ -92,6 +92,8 @@ class Lane:
         self._revoked_early = 0
         """The lease that was revoked before this thread took it up; numbers are never used again."""
         self._socket: socket.socket | None = None
+        self._buffer = 0
+        """The receive buffer that the connection was made with, where it was not the kernel's choice."""
         self._piece_start = self._position = 0
         self._stop: int | None = None
         """Where the lease ends; None: where its body does."""
@@ -148,11 +150,16 @@ class Lane:
     def join(self, timeout_s: float) -> None:
         self._thread.join(timeout_s)
 
-    # What the connection tells (transport.metered.Meter)
+    # What the connection tells, and asks (transport.metered.Meter)
+
+    @property
+    def receive_buffer(self) -> int:
+        return self._cell.receive_buffer
 
     def attach(self, wire: socket.socket) -> None:
         with self._lock:
             self._socket = wire
+            self._buffer = self._cell.receive_buffer
             if self._is_revoked:
                 wake(wire)
 
@@ -214,6 +221,8 @@ class Lane:
         if self._is_revoked:
             raise _Revoked
         self._cell.set_state(WAITING)
+        if self._has_outgrown_buffer:
+            self._wire.close()
         started = time.monotonic()
         answer = self._wire.open("GET", lease.url, request_headers(lease))
         self._wait_s = time.monotonic() - started
@@ -224,6 +233,12 @@ class Lane:
         except BaseException:
             answer.close()
             raise
+
+    @property
+    def _has_outgrown_buffer(self) -> bool:
+        """Whether the connection is one for a rate limit that is gone, or was much lower."""
+        wanted = self._cell.receive_buffer
+        return self._buffer > 0 and (not wanted or wanted > 2 * self._buffer)
 
     def _take_answer(self, lease: Lease, answer: Answer) -> None:
         opened = facts_of(lease, answer)

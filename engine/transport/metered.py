@@ -22,6 +22,10 @@ _MAX_INFORMATIONAL = 16
 class Meter(Protocol):
     """Who is told what a connection does."""
 
+    @property
+    def receive_buffer(self) -> int:
+        """SO_RCVBUF of the next connection, in bytes; 0 leaves it to the kernel."""
+
     def attach(self, wire: socket.socket) -> None:
         """A connection is up; wire is its plain socket, under TLS too."""
 
@@ -34,6 +38,8 @@ class Meter(Protocol):
 
 class NoMeter:
     """For requests that nobody watches."""
+
+    receive_buffer = 0
 
     def attach(self, wire: socket.socket) -> None:
         pass
@@ -107,9 +113,14 @@ class _Metered:
 
     meter: Meter = NoMeter()
     sock: Any
+    socket_options: Any
     response_class = _FinalResponse
 
     def connect(self) -> None:
+        if nbytes := self.meter.receive_buffer:
+            # Before the handshake, which is where a window's scale is agreed on (tcp(7)).
+            option = (socket.SOL_SOCKET, socket.SO_RCVBUF, nbytes)
+            self.socket_options = [*HTTPConnection.default_socket_options, option]
         super().connect()  # type: ignore[misc]  # the mixin's next class is urllib3's connection
         self.meter.attach(getattr(self.sock, "wire", self.sock))
         self.sock = _MeteredSocket(self.sock, self.meter)

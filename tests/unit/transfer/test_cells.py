@@ -17,7 +17,7 @@ cell.add_received(5)
 cell.add_received(7)
 cell.set_unreported(9)
 cell.add_taken(11)
-print(cell.room, cells[0].room)
+print(cell.room, cells[0].room, cell.receive_buffer, cells[0].receive_buffer)
 """
 
 
@@ -27,13 +27,14 @@ def test_two_processes_share_one_mapping():
     try:
         cells = Cells(3, fd)
         cells[1].set_allowance(111)
+        cells[1].set_receive_buffer(222)
         cells[0].set_allowance(UNLIMITED)
         done = subprocess.run(
             [sys.executable, "-c", CHILD, str(fd)], pass_fds=(fd,), capture_output=True, text=True, check=True
         )
     finally:
         os.close(fd)
-    assert done.stdout.split() == ["100", str(UNLIMITED)]
+    assert done.stdout.split() == ["100", str(UNLIMITED), "222", "0"]
     cell = cells[1]
     assert (cell.received, cell.unreported, cell.taken, cell.room, cell.state) == (12, 9, 11, 100, BODY)
     assert 0 <= cell.silent_s < 60

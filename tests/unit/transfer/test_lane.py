@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.settings import Settings
@@ -19,6 +20,7 @@ from engine.transfer.messages import (
     SegmentWritten,
     Shortened,
     Up,
+    Whole,
 )
 from engine.transport.auth import Credentials
 from tests.integration.trial import wait_until
@@ -38,6 +40,7 @@ class Host:
         self.free = threading.Event()
         self.gate = threading.Event()
         self.ended = threading.Event()
+        self.whole = threading.Event()
         self.cell = Cells(1)[0]
         self.cell.set_allowance(UNLIMITED)
         self.files: dict[int, PartFile] = {}
@@ -49,6 +52,8 @@ class Host:
             self.free.set()
         if isinstance(message, LeaseEnded):
             self.ended.set()
+        if isinstance(message, Whole):
+            self.whole.set()
 
 
 def lease(number: int, url: str) -> Lease:
@@ -161,3 +166,30 @@ def test_a_lease_is_never_made_longer(halfway: Halfway, paced_origin: Origin) ->
     halfway.host.lane.shorten(1, 5)
     assert halfway.path.read_bytes() == b"\xab" * SIZE
     assert len([m for m in halfway.host.said if isinstance(m, Shortened)]) == 1
+
+
+BUFFERS = {
+    "as the kernel likes": ([0, 0], [1, 1]),
+    "the same limit": ([1 << 16, 1 << 16], [1, 1]),
+    "a little more": ([1 << 16, 1 << 17], [1, 1]),
+    "less": ([1 << 17, 1 << 15], [1, 1]),
+    "a limit that is new": ([0, 1 << 16], [1, 1]),
+    "much more": ([1 << 14, 1 << 17], [1, 2]),
+    "no limit any more": ([1 << 16, 0], [1, 2]),
+}
+
+
+@pytest.mark.parametrize(("buffers", "connections"), BUFFERS.values(), ids=BUFFERS)
+def test_a_connection_whose_buffer_is_too_small_is_replaced(
+    origin: Origin, buffers: list[int], connections: list[int]
+) -> None:
+    """It was made for a low rate limit, and would be slow without it; any other one is kept."""
+    host = Host()
+    for number, nbytes in enumerate(buffers, 1):
+        host.cell.set_receive_buffer(nbytes)
+        host.lane.take(msgspec.structs.replace(lease(number, origin.url("m.gguf")), whole=10))
+        assert host.whole.wait(10)
+        host.whole.clear()
+    host.lane.stop()
+    host.lane.join(10)
+    assert [request.connection for request in origin.requests] == connections

@@ -233,6 +233,23 @@ def test_low_rates_are_for_few_lanes(rate, lanes):
     assert Limiter(None).most_lanes > 1000
 
 
+BUFFERS = [
+    (None, 4, 0),
+    (10**5, 4, 1 << 14),
+    (10**6, 4, 37_500),
+    (10**6, 1, 150_000),
+    (10**7, 4, 375_000),
+    (10**7, 1, 0),
+    (10**8, 4, 0),
+]
+
+
+@pytest.mark.parametrize(("rate", "lanes", "expected"), BUFFERS)
+def test_the_kernel_takes_little_ahead_of_slow_lanes(rate, lanes, expected):
+    """0.15 s of a lane's share; lanes that are fast get what the kernel sees fit."""
+    assert Limiter(rate).receive_buffer(lanes) == expected
+
+
 amounts = st.floats(0, 1e12)
 
 

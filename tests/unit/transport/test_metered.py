@@ -28,7 +28,8 @@ Script = Callable[[socket.socket], None]
 class Recorder:
     """A meter that remembers, and tells when enough has come."""
 
-    def __init__(self, enough: int = 1) -> None:
+    def __init__(self, enough: int = 1, receive_buffer: int = 0) -> None:
+        self.receive_buffer = receive_buffer
         self.sockets: list[socket.socket] = []
         self.receives: list[int] = []
         self.threads: set[int] = set()
@@ -191,6 +192,21 @@ def test_whole_body_is_counted(serve, pool, block):
         assert len(meter.sockets) == 1, "one connection for both"
         assert sum(meter.receives) == request * (len(HEAD % len(CONTENT)) + len(CONTENT))
     assert meter.threads == {threading.get_ident()}
+
+
+def test_receive_buffer_is_as_it_was_asked_for(serve, pool):
+    """Whoever reads slowly may have the kernel take in little; the body is whole all the same."""
+
+    def script(wire: socket.socket) -> None:
+        wire.sendall(HEAD % len(CONTENT) + CONTENT)
+        drain(wire)
+
+    meters = [Recorder(receive_buffer=nbytes) for nbytes in (16 << 10, 64 << 10)]
+    for meter in meters:
+        assert read_all(get(pool(serve(script), meter)), 1 << 14) == (CONTENT, None)
+        assert len(meter.sockets) == 1
+    small, large = (m.sockets[0].getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for m in meters)
+    assert large == 4 * small
 
 
 @pytest.mark.parametrize("sent", [1, 1000, 65536, 300_001])
