@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perf import links, machine, measure, payload, resume, targets, trace
+from perf import hub, links, machine, measure, payload, resume, targets, trace
 from perf.measure import WarmMemory
 from perf.payload import Payload
 from perf.results import Block
@@ -118,6 +118,7 @@ class Bench:
         if key not in self._payloads and scenario.kind == "many":
             folder = self.origin.files / f"random-{scenario.files}x{scenario.size_bytes}"
             self._payloads[key] = payload.random_files(folder, scenario.files, scenario.size_bytes)
+            hub.publish(self.origin.files / f"hub-{folder.name}", self._payloads[key])
         elif key not in self._payloads:
             make = payload.sparse_file if scenario.sparse else payload.random_file
             path = (
@@ -148,8 +149,18 @@ class Bench:
             names = [f"{served.path.name}/{path.name}" for path in sorted(served.path.iterdir())]
         urls = tuple(origin.url(name, tls=scenario.tls, location=scenario.location) for name in names)
         sha256 = served.sha256 if scenario.verified else None
+        endpoint = origin.url(f"hub-{served.path.name}", location=scenario.location)
         try:
-            job = Job(urls[0], folder / "target.bin", home, origin.cacert, sha256, scenario.hash_none, urls)
+            job = Job(
+                urls[0],
+                folder / "target.bin",
+                home,
+                origin.cacert,
+                sha256,
+                scenario.hash_none,
+                urls,
+                endpoint,
+            )
             job.url_list.write_text("\n".join(urls))
             yield job
         finally:
@@ -196,5 +207,5 @@ def _tail(log: Path) -> str:
 
 def _line(scenario: Scenario, run: Run) -> str:
     what = f"{run['wall_s']:7.2f} s" if "wall_s" in run else "      -  "
-    which = f"{scenario.name:16} {run['measured']:7} {run['round']:2} {run['tool']:14}"
+    which = f"{scenario.name:16} {run['measured']:7} {run['round']:2} {run['tool']:17}"
     return f"{which} {what} {run['problem'] or ''}".rstrip()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from perf.sheet import WIDTH, sheet, shown, text, top
 
-LEFT, RIGHT, ROW = 150, 100, 30
+LEFT, RIGHT, ROW = 164, 96, 30
 BASE = ROW / 2 + 4.5
 NOTE = "bar: median; dot: one run; green: ours; shorter is better"
 

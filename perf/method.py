@@ -34,6 +34,8 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
         "Each run starts in an empty home (HOME and JARVIS_HOME) that is removed after it, with no other setting of "
         "the person who measures: nothing that a run learned of an origin is known to the next one. Only the second "
         "half of kill-resume has the home of the first.",
+        "Many files: `jarvis pull hf.co` gets them as a model of a Hub (two static answers of nginx) and verifies each "
+        "against the digest published there; `jarvis pull -d` gets the addresses that aria2 gets, and hashes.",
         "kill-resume: nginx paces each connection at 16 MiB/s and logs it; SIGKILL goes to the started process alone, "
         "once half of the file lies at the target; the same command follows at once. Sent again is what the log shows "
         "for both runs, socket buffers of the killed one included.",

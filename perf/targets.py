@@ -54,8 +54,9 @@ def worst(key: str, tool: str = OURS) -> Figure:
 
 def against(*peers: str, key: str = "wall_s", tool: str = OURS) -> Figure:
     """Our median over the smallest of the peers' medians; of a peer's variants ("aria2 -x4") the best counts."""
+    whose, best = "" if tool == OURS else f" of {tool}", "best of " if len(peers) > 1 else ""
     return Figure(
-        f"{WORDS[key]} / {'best of ' if len(peers) > 1 else ''}{', '.join(peers)}",
+        f"{WORDS[key]}{whose} / {best}{', '.join(peers)}",
         tool,
         tuple((name, key) for name in (tool, *peers)),
         lambda block: _median(block, tool, key) / min(_best(block, peer, key) for peer in peers),
@@ -130,7 +131,9 @@ TARGETS = (
     Target("cap-1gbit", 1.03, "x", to_link()),
     Target("cap-1gbit", 0.2, "s", worst("hash_s")),
     Target("far-8", 0.90 * 400 * MB, "B/s", own("steady_bytes_s", "jarvis -c 8"), at_least=True),
+    Target("many", 2.5, "x", against("aria2 -i", tool="jarvis pull hf.co")),
     Target("many", 2.5, "x", against("aria2 -i", tool="jarvis pull -d")),
+    Target("many-20ms", 1.0, "x", against("aria2 -i", tool="jarvis pull hf.co")),
     Target("many-20ms", 1.0, "x", against("aria2 -i", tool="jarvis pull -d")),
     Target("memory-1g", 150 * MIB, "B", worst("peak_pss_bytes", "jarvis -c 16")),
     Target("memory-1g", 40 * MIB, "B", beyond("jarvis -c 64", "jarvis -c 16", "peak_pss_bytes")),

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from perf import limit
+from perf import hub, limit
 
 OURS = "jarvis"
 
@@ -32,6 +32,9 @@ class Job:
     """Whether ours is told to hash nothing, as most peers do; its default computes a SHA-256 that nobody asked for."""
     urls: tuple[str, ...] = ()
     """Where there are many files: all of them, into the target's folder; url is the first."""
+
+    hub: str = ""
+    """Where there are many files: the endpoint of a Hub that publishes them as a model (hub.py)."""
 
     @property
     def url_list(self) -> Path:
@@ -84,12 +87,15 @@ class Tool:
     """Whether the same command, typed again, goes on with what is there."""
     trusts_by_variable: bool = False
     """Whether only SSL_CERT_FILE can tell it of the origin's authority."""
+    asks_hub: bool = False
+    """Whether it gets its files as a model of a Hub."""
     is_spared: bool = False
     """Whether the link does it no harm: the control of a scenario with a fault."""
 
     def variables(self, job: Job) -> dict[str, str]:
         """Environment variables that belong to the command as a user would type it."""
-        return {"SSL_CERT_FILE": str(job.cacert)} if self.trusts_by_variable and job.tls else {}
+        trusted = {"SSL_CERT_FILE": str(job.cacert)} if self.trusts_by_variable and job.tls else {}
+        return trusted | ({"HF_ENDPOINT": job.hub} if self.asks_hub else {})
 
 
 def jarvis(kit: Kit, job: Job, *options: str) -> list[str]:
@@ -100,6 +106,11 @@ def jarvis(kit: Kit, job: Job, *options: str) -> list[str]:
 
 def jarvis_many(kit: Kit, job: Job) -> list[str]:
     return [*kit.jarvis, "pull", "-d", str(job.target.parent), "--quiet", *job.urls]
+
+
+def jarvis_model(kit: Kit, job: Job) -> list[str]:
+    folder = str(job.target.parent)
+    return [*kit.jarvis, "pull", f"hf.co/{hub.MODEL}", "--include", "*", "-d", folder, "--quiet"]
 
 
 def aria2_many(_: Kit, job: Job) -> list[str]:
@@ -176,6 +187,7 @@ TOOLS = {
             lambda kit, job: jarvis(kit, replace(job, sha256=None, hash_none=True)),
         ),
         Tool("jarvis unstalled", OURS, jarvis, is_spared=True),
+        Tool("jarvis pull hf.co", OURS, jarvis_model, asks_hub=True),
         Tool("jarvis pull -d", OURS, jarvis_many),
         Tool("aria2 -i", "aria2c", aria2_many),
         Tool("single", "python", single),

@@ -21,7 +21,7 @@ def test_nothing_but_a_fresh_home_is_known_to_a_run(name, monkeypatch):
     found = environment(name)
     assert found["HOME"] == "/home-7"
     assert found["JARVIS_HOME"] == "/home-7/jarvis"
-    assert set(found) <= {"PATH", "HOME", "LANG", "JARVIS_HOME", "PYTHONPATH"}
+    assert set(found) <= {"PATH", "HOME", "LANG", "JARVIS_HOME", "PYTHONPATH", "HF_ENDPOINT"}
 
 
 def test_only_ours_is_told_where_the_engine_lies():
