@@ -1,0 +1,78 @@
+"""How well the model foretells what was really measured (pure but for the model's own runs).
+
+A predicted run is the model's time from the first request to the last byte's hash, and the time that `jarvis pull`
+of 1 KiB takes in the same result: everything that is not the link. Nothing is fitted to a scenario.
+"""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from perf import results
+from perf.results import Result
+from perf.simulation import cases
+from perf.simulation.outcome import play
+
+BOUND = 0.15
+_DRAWS = 41
+"""Runs of the model for a scenario; which edges a pull meets is chance."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Medians, in seconds."""
+
+    scenario: str
+    measured: tuple[float, ...]
+    predicted: tuple[float, ...]
+
+    @property
+    def off(self) -> float:
+        """By how much of the measured time the prediction is too long."""
+        return statistics.median(self.predicted) / statistics.median(self.measured) - 1
+
+    @property
+    def is_within(self) -> bool:
+        return abs(self.off) <= BOUND
+
+
+def startup_s(found: Sequence[Result]) -> float | None:
+    """What a pull takes besides the link, from exec to exit."""
+    times = _times(found, "tiny")
+    return statistics.median(times) if times else None
+
+
+def predictions(found: Sequence[Result]) -> list[Prediction]:
+    """Of all scenarios that are in the results. Raises ValueError where the start-up time was not measured."""
+    besides = startup_s(found)
+    if besides is None:
+        raise ValueError("no run of the scenario tiny: it tells what a pull takes besides the link")
+    return [
+        Prediction(name, times, tuple(besides + play(case, seed).hashed_s for seed in range(_DRAWS)))
+        for name, case in cases.measured().items()
+        if (times := _times(found, name))
+    ]
+
+
+def _times(found: Sequence[Result], scenario: str) -> tuple[float, ...]:
+    """Of our own command, with the default settings or those that the scenario is about."""
+    return tuple(
+        value
+        for result in found
+        if (block := results.block(result, scenario)) and block["as_specified"]
+        for tool in [next(name for name in block["commands"] if name.startswith("jarvis"))]
+        for value in results.values(block, tool, "wall_s")
+    )
+
+
+def lines(rows: Sequence[Prediction]) -> Iterator[str]:
+    """Rows of Markdown."""
+    yield "| scenario | measured | least to most | predicted | least to most | off by | |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    for row in rows:
+        cells = [row.scenario, *_figures(row.measured), *_figures(row.predicted), f"{row.off:+.1%}"]
+        yield f"| {' | '.join(cells)} | {'within' if row.is_within else '**outside**'} {BOUND:.0%} |"
+
+
+def _figures(values: Sequence[float]) -> tuple[str, str]:
+    return f"{statistics.median(values):.2f} s", f"{min(values):.2f} to {max(values):.2f}"
