@@ -9,7 +9,8 @@ import os
 import time
 
 RECEIVED, TOUCHED_NS, STATE, UNREPORTED, TAKEN, ALLOWANCE, RECEIVE_BUFFER, _SIZE = 0, 1, 2, 3, 4, 5, 6, 8
-IDLE, WAITING, BODY, THROTTLED = 0, 1, 2, 3
+IDLE, WAITING, BODY, THROTTLED, WRITING = 0, 1, 2, 3, 4
+"""WRITING: at the disk, which takes its time when it is behind."""
 UNLIMITED = 1 << 62
 
 

@@ -45,6 +45,8 @@ class LaneView(msgspec.Struct, frozen=True):
     is_waiting: bool
     """For the first byte."""
     is_throttled: bool
+    is_writing: bool = False
+    """At the disk."""
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -64,13 +66,15 @@ def judge(
     slow_after_s: float = SLOW_AFTER_S,
 ) -> list[Verdict]:
     """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after slow_after_s under
-    three tenths of the median, lanes that have finished included. Waiting for our own rate limiter is neither."""
+    three tenths of the median, lanes that have finished included. Waiting for our own rate limiter or the disk is
+    neither, and where the disk holds up half of the lanes, nobody's rate is its connection's."""
     verdicts = []
     rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= slow_after_s] + list(finished_rates)
+    is_limited = is_limited or 2 * sum(lane.is_writing for lane in lanes) >= len(lanes)
     typical = median(rates) if len(rates) >= 3 and not is_limited else 0.0
     for lane in lanes:
         limit = stall_timeout_s * (3 if lane.is_waiting else 1)
-        if lane.is_throttled:
+        if lane.is_throttled or lane.is_writing:
             continue
         if lane.silent_s > limit:
             verdicts.append(Verdict(lane.lease, "stalled", lane.silent_s))

@@ -24,7 +24,7 @@ from engine.spans import Grid, Span
 from engine.store.disk import write_all
 from engine.telemetry import redact
 from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
-from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, Cell
+from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, WRITING, Cell
 from engine.transfer.content import Content, content_of
 from engine.transfer.messages import (
     LaneFree,
@@ -374,6 +374,7 @@ class Lane:
             if self._stop is not None and self._position + len(data) > self._stop:
                 self._discarded += self._position + len(data) - self._stop
                 data = data[: self._stop - self._position]
+            self._cell.set_state(WRITING)
             started = time.monotonic()
             try:
                 write_all(fd, data, self._position)
@@ -382,6 +383,7 @@ class Lane:
                     Failure(kind="disk", message=f"Cannot write: {exc.strerror}.", errno=exc.errno)
                 ) from exc
             self._write_s += time.monotonic() - started
+            self._cell.set_state(BODY)
             self._position += len(data)
             self._cell.set_unreported(self._position - self._piece_start)
             return len(data)

@@ -5,7 +5,7 @@ expected of a lane.
 from collections import deque
 from collections.abc import Collection, Mapping
 
-from engine.transfer.cells import BODY, THROTTLED, WAITING
+from engine.transfer.cells import BODY, THROTTLED, WAITING, WRITING
 from engine.transfer.fleet import Slot
 from engine.transfer.health import SLOW_AFTER_S, LaneView, Pulse, Verdict, judge, median
 
@@ -108,7 +108,7 @@ class Watch:
     def _sample(self, slot: Slot, now: float) -> None:
         if slot.body_since is not None:
             slot.pulse.sample(now, slot.cell.received)
-        elif slot.cell.state in (BODY, THROTTLED):
+        elif slot.cell.state in (BODY, THROTTLED, WRITING):
             slot.body_since = now
             slot.pulse = Pulse(now, slot.cell.received)
 
@@ -127,4 +127,5 @@ def _view(number: int, slot: Slot, now: float) -> LaneView:
         rate_bytes_s=slot.pulse.rate_bytes_s,
         is_waiting=slot.cell.state == WAITING,
         is_throttled=slot.cell.state == THROTTLED,
+        is_writing=slot.cell.state == WRITING,
     )

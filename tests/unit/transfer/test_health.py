@@ -7,8 +7,8 @@ from engine.transfer.health import Attempts, LaneView, Pulse, Verdict, judge
 MB = 1e6
 
 
-def lane(number=1, age=10.0, silent=0.1, rate=10 * MB, *, waiting=False, throttled=False):
-    return LaneView(number, age, silent, rate, waiting, throttled)
+def lane(number=1, age=10.0, silent=0.1, rate=10 * MB, *, waiting=False, throttled=False, writing=False):
+    return LaneView(number, age, silent, rate, waiting, throttled, writing)
 
 
 def others(*rates, age=10.0):
@@ -21,13 +21,14 @@ STALLS = [
     (lane(silent=29.0, age=0.0, rate=0.0, waiting=True), None),
     (lane(silent=30.1, age=0.0, rate=0.0, waiting=True), "stalled"),
     (lane(silent=99.0, throttled=True), None),
+    (lane(silent=99.0, writing=True), None),
     (lane(silent=99.0, age=0.0, rate=0.0), "stalled"),
 ]
 
 
 @pytest.mark.parametrize(("view", "kind"), STALLS)
 def test_stalled(view, kind):
-    """No byte for the timeout, three times that before the first; a lane that our own limiter holds is not stalled."""
+    """No byte for the timeout, three times that before the first; our own limiter, or the disk, is no stall."""
     verdicts = judge([view], [], 10.0, is_limited=False)
     assert [(v.lease, v.kind) for v in verdicts] == ([(1, kind)] if kind else [])
 
@@ -41,6 +42,15 @@ SLOWNESS = [
     ("alone, against the finished", lane(rate=9 * MB), [], [10 * MB, 12 * MB], False, False),
     ("under a rate limit nobody is slow", lane(rate=0.1 * MB), others(10 * MB, 10 * MB), [], True, False),
     ("throttled", lane(rate=0.1 * MB, throttled=True), others(10 * MB, 10 * MB), [], False, False),
+    ("at the disk", lane(rate=0.1 * MB, writing=True), others(10 * MB, 10 * MB), [], False, False),
+    (
+        "the disk holds up half of them",
+        lane(rate=0.1 * MB),
+        [lane(number, rate=10 * MB, writing=number > 100) for number in range(100, 103)],
+        [],
+        False,
+        False,
+    ),
     ("all slow alike", lane(rate=0.1 * MB), others(0.1 * MB, 0.1 * MB), [], False, False),
     (
         "young ones do not set the measure",
