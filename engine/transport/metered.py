@@ -4,19 +4,17 @@ Counting stands at the socket, per receive: a read of 1 MiB may take a minute on
 whoever judges a stall must see its bytes arrive. The same place keeps what arrived before an error:
 `BufferedReader.read(n)` throws away everything when a receive in its middle fails, so the failing
 receive answers "end of stream" first, and raises when asked again. Where only the end of the connection
-ends a body, that would pass for its end: the meter is told that it was none. And here informational responses end.
+ends a body, that would pass for its end: the meter is told that it was none.
 """
 
 import contextlib
-import http.client
 import io
 import socket
 from typing import Any, Protocol
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-_MAX_INFORMATIONAL = 16
-"""Before one answer; a server sends one or two (100, 102, 103)."""
+from engine.transport.heads import FinalResponse
 
 
 class Meter(Protocol):
@@ -95,26 +93,13 @@ class _MeteredSocket:
         return io.BufferedReader(_MeteredRaw(self._sock.makefile(mode, buffering=0), self._meter))
 
 
-class _FinalResponse(http.client.HTTPResponse):
-    """Passes over informational responses, asked for or not (RFC 9110 §15.2), and not for ever; http.client knows 100
-    only. A 101 is final: nobody asked for another protocol."""
-
-    def _read_status(self) -> tuple[str, int, str]:
-        for _ in range(_MAX_INFORMATIONAL + 1):
-            version, status, reason = super()._read_status()  # type: ignore[misc]  # private, the one seam there is
-            if not 100 <= status < 200 or status == 101:
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-        raise http.client.BadStatusLine("it sends informational responses without end")
-
-
 class _Metered:
     """Mixed into urllib3's connection classes; `meter` is set on a subclass per lane."""
 
     meter: Meter = NoMeter()
     sock: Any
     socket_options: Any
-    response_class = _FinalResponse
+    response_class = FinalResponse
 
     def connect(self) -> None:
         if nbytes := self.meter.receive_buffer:

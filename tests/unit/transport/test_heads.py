@@ -1,0 +1,84 @@
+"""Heads of answers: whatever a server sends, they are read as http.client reads them."""
+
+import http.client
+import io
+from typing import Any
+
+import pytest
+
+from engine.transport.heads import FinalResponse, read_fields
+
+HEADS = [
+    b'HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 12\r\nETag: "abc"\r\nConnection: keep-alive\r\n\r\n',
+    b"HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-11/12\r\ncontent-length:12\r\n\r\n",
+    b"HTTP/1.1 200 OK\nContent-Length: 12\n\n",
+    b"HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\nContent-Length: 5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/0.9 200 OK\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length:  3 \r\nX: a  b\t \r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nSet-Cookie: a\r\nX:\r\nSet-Cookie: b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: folded\r\n into two\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n early\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nspace : before\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: caf\xe9 \x85\r\nY: nul\x00\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: a\rContent-Length: 9\r\nContent-Length: 3\r\n\r\n",
+]
+
+
+class Wire:
+    """A socket that has received this."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(io.BytesIO(self._content))  # type: ignore[arg-type]  # raw enough
+
+
+def read(kind: type[http.client.HTTPResponse], head: bytes, method: str) -> tuple[Any, ...]:
+    response = kind(Wire(head + b"content of it"), method=method)  # type: ignore[arg-type]  # see Wire
+    response.begin()
+    return (
+        response.status,
+        response.reason,
+        response.version,
+        response.headers.items(),
+        response.length,
+        response.chunked,
+        response.will_close,
+        response.read() if not response.chunked else None,
+    )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("head", HEADS)
+def test_read_as_http_client_reads(head: bytes, method: str) -> None:
+    """Status, fields, and where the body ends."""
+    assert read(FinalResponse, head, method) == read(http.client.HTTPResponse, head, method)
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2", b"HTTP/11", b"ICY"])
+def test_other_protocols_are_refused(version: bytes) -> None:
+    """What is no HTTP/1 is an error of http.client's."""
+    for kind in (FinalResponse, http.client.HTTPResponse):
+        with pytest.raises((http.client.UnknownProtocol, http.client.BadStatusLine)):
+            read(kind, version + b" 200 OK\r\n\r\n", "GET")
+
+
+@pytest.mark.parametrize("fields", [b"X: y\r\n" * 200, b"X: " + b"y" * 70_000 + b"\r\n"])
+def test_endless_heads_are_refused(fields: bytes) -> None:
+    """Lines that are too many, or too long."""
+    with pytest.raises(http.client.HTTPException):
+        read_fields(io.BufferedReader(io.BytesIO(fields + b"\r\n")))  # type: ignore[arg-type]  # raw enough
