@@ -7,6 +7,7 @@ from perf.sheet import WIDTH, sheet, shown, text, top
 LEFT, RIGHT, ROW = 164, 96, 30
 BASE = ROW / 2 + 4.5
 NOTE = "bar: median; dot: one run; green: ours; shorter is better"
+LIMIT_NOTE = "; dashed: a bare C loop, no tool"
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Bar:
     values: tuple[float, ...]
     median: float | None
     is_ours: bool = False
+    is_limit: bool = False
+    """Whether it is no tool but what the machine can do."""
     note: str = ""
 
 
@@ -32,7 +35,8 @@ def bars(title: str, subtitle: str, rows: list[Bar], unit: str, goal: float | No
     if goal:
         parts.append(_goal(LEFT + goal * scale, start, end, f"to reach: {shown(goal, unit)}"))
     parts += [_value(row, start + ROW * index, scale, unit) for index, row in enumerate(rows)]
-    return sheet(title, subtitle, parts, end + (20 if goal else 6), NOTE)
+    note = NOTE + LIMIT_NOTE * any(row.is_limit for row in rows)
+    return sheet(title, subtitle, parts, end + (20 if goal else 6), note)
 
 
 def _goal(x: float, start: float, end: float, words: str) -> str:
@@ -44,7 +48,13 @@ def _row(row: Bar, y: float, scale: float) -> str:
     label = text(LEFT - 10, y + BASE, row.label, "strong" if row.is_ours else "", "end")
     if row.median is None:
         return label
-    drawn = bar(LEFT, y + 5, row.median * scale, ROW - 10, is_ours=row.is_ours)
+    drawn = bar(
+        LEFT,
+        y + 5,
+        row.median * scale,
+        ROW - 10,
+        "limit" if row.is_limit else "ours" if row.is_ours else "peer",
+    )
     return label + drawn + "".join(_dot(LEFT + value * scale, y + ROW / 2) for value in row.values)
 
 
@@ -55,8 +65,8 @@ def _value(row: Bar, y: float, scale: float, unit: str) -> str:
     return text(end + 10, y + BASE, shown(row.median, unit), "halo strong" if row.is_ours else "halo")
 
 
-def bar(x: float, y: float, width: float, height: float, *, is_ours: bool) -> str:
-    kind = "ours" if is_ours else "peer"
+def bar(x: float, y: float, width: float, height: float, kind: str) -> str:
+    """kind: ours, peer, limit."""
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height:.1f}" rx="2"/>'
 
 

@@ -75,7 +75,7 @@ def curves(title: str, subtitle: str, runs: list[Curve], lanes: Points) -> str:
     ]
     if lanes:
         until = max((run.written[-1][0] for run in runs if run.is_ours), default=end_s)
-        held = stairs([*lanes, (until, lanes[-1][1])])
+        held = stairs([(min(at, until), count) for at, count in [*lanes, (until, lanes[-1][1])]])
         parts += [
             text(LEFT, above.floor + GAP - 10, "lanes of ours", "quiet small"),
             *below.grid(counts, [f"{value:g}" for value in counts]),

@@ -94,7 +94,7 @@ def _panel(case: Case, x: float, y: float, width: float) -> list[str]:
         place, weight = y + HEAD + number * ROW, "strong" if name == OURS else ""
         drawn += [
             text(x + LABEL - 8, place + 14, name, weight, "end"),
-            bar(x + LABEL, place + 2, wall_s * scale, ROW - 7, is_ours=name == OURS),
+            bar(x + LABEL, place + 2, wall_s * scale, ROW - 7, "ours" if name == OURS else "peer"),
             text(x + LABEL + wall_s * scale + 7, place + 14, shown(wall_s, "s"), weight),
         ]
     return drawn

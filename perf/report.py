@@ -7,6 +7,7 @@ from perf import findings, results, targets
 from perf.chart import Bar, bars
 from perf.curve import Curve, curves
 from perf.findings import MEMORY, TAIL, WALL, Measure, finding, is_ours, watched
+from perf.limit import is_limit
 from perf.results import GIB, Block, Result
 from perf.sheet import shown
 from perf.targets import Verdict
@@ -62,6 +63,7 @@ def _bars(scenario: str, block: Block, measure: Measure) -> str:
             tuple(results.values(block, tool, measure.key)),
             results.median(block, tool, measure.key),
             is_ours(tool),
+            is_limit(tool),
             results.why_unmeasured(block, tool).partition(": ")[2][:60],
         )
         for tool in names

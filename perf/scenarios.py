@@ -247,6 +247,7 @@ def _adapted(
     size = size_bytes if size_bytes and row.size_bytes >= GIB else row.size_bytes
     return replace(
         row,
+        title=row.title if size == row.size_bytes else f"{row.title}; run with {size >> 20} MiB",
         tools=tools,
         rounds=rounds or (row.quick_rounds if quick else row.rounds),
         size_bytes=size,

@@ -116,6 +116,7 @@ def _colours(of: dict[str, str]) -> str:
         f"text{{fill:{of['ink']}}} .quiet{{fill:{of['quiet']}}} "
         f".ground{{fill:{of['ground']};stroke:{of['edge']}}} .grid{{stroke:{of['grid']}}} "
         f".halo{{stroke:{of['ground']}}} .ours{{fill:{of['ours']}}} .peer{{fill:{of['peer']}}} "
+        f".limit{{fill:none;stroke:{of['quiet']};stroke-dasharray:5 3}} "
         f".dot{{fill:{of['ground']};stroke:{of['ink']};stroke-width:1.2}} "
         f".goal{{stroke:{of['ink']};stroke-width:1.4;stroke-dasharray:4 3}} "
         f"polyline.ours,line.ours{{fill:none;stroke:{of['ours']};stroke-width:2.6}} {lines}"

@@ -41,6 +41,8 @@ def test_other_size_is_remembered_as_not_specified():
     sizes = {row.name: (row.size_bytes, row.is_as_specified) for row in chosen(size_bytes=4 << 20)}
     assert sizes["http-2g-nohash"] == (4 << 20, False)
     assert sizes["tiny"] == (1024, True)
+    (row,) = chosen("capped-40m", size_bytes=4 << 20)
+    assert row.title.endswith("run with 4 MiB")
 
 
 def steps(name: str, *, quick: bool = False, **more: int | None) -> list[tuple[int, str, str]]:
