@@ -88,8 +88,8 @@ class Staffing:
                 and before < self._limiter.most_lanes
                 and not is_held_up
                 and not self._load.is_bound,
-                # A lane or two are always between two leases.
-                is_full=not is_held_up and self._fleet.busy_count >= before - before // 8 - 1,
+                # A lane or two are always between two leases. Those that are too many have theirs until it is over.
+                is_full=not is_held_up and before - before // 8 - 1 <= self._fleet.busy_count <= before,
                 silent_s=self._fleet.silent_s,
             )
         )

@@ -246,7 +246,7 @@ class Decider:
                 received_bytes=self._fleet.received_bytes,
                 delivering=self._fleet.delivering,
                 may_grow=self._missing >= lanes,
-                is_full=self._fleet.busy_count >= lanes - lanes // 8 - 1,
+                is_full=lanes - lanes // 8 - 1 <= self._fleet.busy_count <= lanes,
                 silent_s=self._fleet.silent_s,
             )
         )

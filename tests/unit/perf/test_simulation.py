@@ -73,6 +73,24 @@ def test_a_link_that_ten_lanes_fill_is_full_and_does_not_flap(seed):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("holds", [8, 16, 24])
+def test_a_link_that_collapses_under_many_lanes_is_held_at_what_it_bears(seed, holds):
+    """With more than so many it gives a fifth. What is tried above comes back, and what those lanes still have out does
+    not count against fewer of them."""
+    link = Link(
+        total=holds * 100 * MB,
+        edges=((1.0, 100 * MB),),
+        holds=holds,
+        collapsed=holds * 20 * MB,
+        round_trip_s=0.01,
+    )
+    world = watched(link, 60.0, seed)
+    assert holds // 2 <= lanes_at(world, 60.0) <= holds + holds // 4
+    assert len(world.lanes_over_time) <= 20
+    assert came_between(world, 5.0, 60.0) >= 0.6 * link.total
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_server_that_refuses_is_not_asked_on_and_on(seed):
     """503 beside twelve: fewer lanes within a few seconds, and those go on working."""
     world = watched(Link(edges=((1.0, 40 * MB),), refuses_above=12, round_trip_s=0.01), 60.0, seed)
