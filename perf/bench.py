@@ -47,6 +47,7 @@ class Bench:
             "as_specified": scenario.is_as_specified,
             "tls": scenario.tls,
             "cap_bytes_s": scenario.cap_bytes_s,
+            "limit_bytes_s": scenario.limit_bytes_s,
             "verified": scenario.verified,
             "rounds": scenario.rounds,
             "commands": {},
@@ -55,7 +56,7 @@ class Bench:
         }
         if tools:
             served = self._served(scenario)
-            if scenario.sparse:
+            if scenario.is_on_disk:
                 self._warm.hold(0)
             elif scenario.size_bytes >= GIB:
                 self._warm.hold(scenario.size_bytes + WARM_BEYOND_BYTES)
@@ -109,9 +110,13 @@ class Bench:
             return "not installed"
         if why := links.why_impossible(scenario):
             return why
-        if scenario.sparse and shutil.disk_usage(self.disk).free < scenario.size_bytes * 1.1:
-            return "no room on disk"
+        if scenario.sparse and shutil.disk_usage(self._place(scenario)).free < scenario.size_bytes * 1.1:
+            return f"no room {'on disk' if scenario.is_on_disk else 'in memory'}"
         return None
+
+    def _place(self, scenario: Scenario) -> Path:
+        """Where targets go."""
+        return self.disk if scenario.is_on_disk else self.memory
 
     def _served(self, scenario: Scenario) -> Payload:
         key = (scenario.size_bytes, scenario.files, scenario.sparse)
@@ -140,7 +145,7 @@ class Bench:
     def _job(self, scenario: Scenario, served: Payload, origin: Origin) -> Iterator[Job]:
         """A download into a folder of its own; target and home are removed afterwards."""
         self._count += 1
-        folder = (self.disk if scenario.sparse else self.memory) / f"run-{self._count}"
+        folder = self._place(scenario) / f"run-{self._count}"
         home = self.memory / f"home-{self._count}"
         (folder).mkdir()
         home.mkdir()

@@ -15,7 +15,8 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
         "of everything, also where there is no digest to verify, which the peers beside it do not.",
         "Origin: our own nginx on loopback, worker_processes auto, sendfile, tcp_nopush, TLS 1.2 and 1.3 with default "
         "ciphers, no access log; the file lies in memory.",
-        f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk.",
+        f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk, "
+        "but under a rate limit of ours in memory.",
         f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
         "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
         "(round 0), which give no times: those that a target asks for three times, others once, for the charts.",

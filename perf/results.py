@@ -1,7 +1,7 @@
 """A result as it lies in JSON, and the questions that targets, report and comparison ask it (pure).
 
     {"name", "mode", "started", "commit", "machine", "versions", "method",
-     "scenarios": {name: {"title", "size_bytes", "as_specified", "tls", "verified", "cap_bytes_s",
+     "scenarios": {name: {"title", "size_bytes", "as_specified", "tls", "verified", "cap_bytes_s", "limit_bytes_s",
                           "commands": {tool: text}, "missing": {tool: why}, "runs": [run, …]}}}
 
 A run: tool, round, measured ("time", "memory", "trace", "resume"), what was measured, and problem (None when it was
@@ -73,7 +73,9 @@ def kind_of_run(key: str) -> str:
 
 KIND_OF_RUN = {
     "peak_pss_bytes": "memory",
-    **dict.fromkeys(("steady_bytes_s", "tail_s", "hash_s", "fetched_bytes", "discarded_bytes"), "trace"),
+    **dict.fromkeys(
+        ("steady_bytes_s", "tail_s", "window_bytes", "hash_s", "fetched_bytes", "discarded_bytes"), "trace"
+    ),
     **dict.fromkeys(
         ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s"), "resume"
     ),

@@ -12,6 +12,15 @@ KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 MB = 1_000_000
 """Rates of links are decimal, as everywhere."""
 
+LIMITS = {
+    "limit-1m": MB,
+    "limit-10m": 10 * MB,
+    "limit-100m": 100 * MB,
+    "limit-500m": 500 * MB,
+    "limit-1g": 1000 * MB,
+}
+"""Scenarios of --limit-rate, in bytes a second."""
+
 PEERS = ("single", "curl", "aria2", "axel", "wget2", "rclone", "hf_transfer", "hf_transfer 64")
 QUICK_PEERS = PEERS[1:-1]
 QUICK_TLS_PEERS = ("curl", "hf_transfer")
@@ -41,7 +50,9 @@ class Scenario:
     """Ours is told to hash nothing; elsewhere it has its default settings, which compute a SHA-256."""
     location: str = "plain"
     sparse: bool = False
-    """Served from a sparse file, to a target on a real disk."""
+    """Served from a sparse file, to a target on a real disk, or in memory under a limit."""
+    limit_bytes_s: int = 0
+    """What ours is told with --limit-rate; 0: nothing."""
     rounds: int = 5
     quick_rounds: int = 1
     in_quick: bool = True
@@ -54,6 +65,11 @@ class Scenario:
     quick_tools: tuple[str, ...] | None = None
     specified_bytes: int | None = None
     """What the name promises, where --size made size_bytes something else."""
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the target is."""
+        return self.sparse and not self.limit_bytes_s
 
     @property
     def is_as_specified(self) -> bool:
@@ -220,6 +236,21 @@ ALL = (
         location="paced",
         quick_tools=("jarvis",),
         rounds=3,
+    ),
+    *(
+        Scenario(
+            name,
+            f"{rate / MB:,.0f} MB/s at most, as ours was told",
+            "watch",
+            (f"jarvis at {rate // MB}MB/s",),
+            12 * rate,
+            hash_none=rate > 100 * MB,
+            sparse=True,
+            limit_bytes_s=rate,
+            rounds=3,
+            in_quick=False,
+        )
+        for name, rate in LIMITS.items()
     ),
 )
 

@@ -7,7 +7,7 @@ not there, a scenario that was not run, another size than the row is about. A wr
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perf import results
+from perf import results, scenarios
 from perf.results import Block, Result
 from perf.tools import OURS
 
@@ -93,6 +93,16 @@ def to_link(tool: str = OURS) -> Figure:
     )
 
 
+def to_limit(tool: str) -> Figure:
+    """What came in ten seconds over what was allowed."""
+    return Figure(
+        "bytes in 10 s / (10 s x limit)",
+        tool,
+        ((tool, "window_bytes"),),
+        lambda block: _median(block, tool, "window_bytes") / (10 * block["limit_bytes_s"]),
+    )
+
+
 @dataclass(frozen=True)
 class Target:
     """At most bound, or at least, in unit ("x" is a ratio)."""
@@ -143,6 +153,11 @@ TARGETS = (
     Target("help", 0.2, "s", own("wall_s", "jarvis --help")),
     Target("kill-resume", 1.0, "x", worst("refetched_share")),
     Target("kill-resume", 1.0, "s", worst("first_request_s")),
+    *(
+        Target(name, bound, "x", to_limit(f"jarvis at {rate // MB}MB/s"), at_least=bound < 1)
+        for name, rate in scenarios.LIMITS.items()
+        for bound in (0.97, 1.03)
+    ),
 )
 
 

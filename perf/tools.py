@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from perf import hub, limit
+from perf.scenarios import LIMITS, MB
 
 OURS = "jarvis"
 
@@ -104,6 +105,12 @@ def jarvis(kit: Kit, job: Job, *options: str) -> list[str]:
     return [*kit.jarvis, "pull", job.url, "-o", str(job.target), *check, *secure, "--quiet", *options]
 
 
+def limited(bytes_s: int) -> "Tool":
+    """Ours, told to take no more than so much."""
+    rate = f"{bytes_s // MB}MB/s"
+    return Tool(f"{OURS} at {rate}", OURS, lambda kit, job: jarvis(kit, job, "--limit-rate", rate))
+
+
 def jarvis_many(kit: Kit, job: Job) -> list[str]:
     return [*kit.jarvis, "pull", "-d", str(job.target.parent), "--quiet", *job.urls]
 
@@ -186,6 +193,7 @@ TOOLS = {
             OURS,
             lambda kit, job: jarvis(kit, replace(job, sha256=None, hash_none=True)),
         ),
+        *(limited(rate) for rate in LIMITS.values()),
         Tool("jarvis unstalled", OURS, jarvis, is_spared=True),
         Tool("jarvis pull hf.co", OURS, jarvis_model, asks_hub=True),
         Tool("jarvis pull -d", OURS, jarvis_many),

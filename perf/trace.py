@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from perf.curve import value_at
 from perf.measure import Exit, Run, beside
 from perf.payload import allocated_bytes
 
@@ -16,6 +17,7 @@ EVERY_S = 0.02
 POINTS = 200
 """At most so many are kept of each series."""
 TAIL_SHARE = 0.95
+WINDOW_S = 10.0
 
 Series = list[tuple[float, float]]
 
@@ -70,7 +72,19 @@ class _Events:
 
 
 def derive(written: Series, size_bytes: int) -> dict[str, float]:
-    """steady_bytes_s: the rate from a quarter to three quarters of the file; tail_s: from 95 % of it to the exit."""
+    """steady_bytes_s: the rate from a quarter to three quarters of the file; tail_s: from 95 % of it to the exit;
+    window_bytes: what came in ten seconds, from one second after the first byte on, in runs that are so long."""
+    return _rates(written, size_bytes) | _window(written)
+
+
+def _window(written: Series) -> dict[str, float]:
+    start = (reached(written, 1) or 0.0) + 1.0
+    if written[-1][0] < start + WINDOW_S:
+        return {}
+    return {"window_bytes": value_at(written, start + WINDOW_S) - value_at(written, start)}
+
+
+def _rates(written: Series, size_bytes: int) -> dict[str, float]:
     quarter, late, tail = (reached(written, share * size_bytes) for share in (0.25, 0.75, TAIL_SHARE))
     if quarter is None or late is None or tail is None or late <= quarter:
         return {}

@@ -3,7 +3,7 @@
 import pytest
 
 from perf.scenarios import ALL
-from perf.targets import TARGETS, Target, against, beyond, exactly, goal, judge, own, to_link, worst
+from perf.targets import TARGETS, Target, against, beyond, exactly, goal, judge, own, to_limit, to_link, worst
 from perf.tools import TOOLS
 from tests.unit.perf.made import block, result, sampled, timed
 
@@ -85,6 +85,16 @@ def test_link_is_the_measure_where_it_is_capped():
     target = Target("http-2g-nohash", 1.03, "x", to_link())
     made = block(timed("jarvis", 2.04), cap_bytes_s=1 << 30)
     assert verdict(target, made) == ("met", pytest.approx(1.02))
+
+
+def test_limit_is_held_from_both_sides():
+    """Too much is as wrong as too little."""
+    runs = [{"tool": "jarvis", "round": 1, "measured": "trace", "window_bytes": 980, "problem": None}]
+    made = block(runs, limit_bytes_s=100)
+    for bound, expected in ((0.97, "met"), (0.99, "missed")):
+        target = Target("http-2g-nohash", bound, "x", to_limit("jarvis"), at_least=True)
+        assert verdict(target, made) == (expected, pytest.approx(0.98))
+    assert verdict(Target("http-2g-nohash", 0.97, "x", to_limit("jarvis")), made)[0] == "missed"
 
 
 def test_least_bound_is_missed_from_below():

@@ -13,13 +13,21 @@ MIB = 1 << 20
 def test_steady_rate_leaves_out_start_and_end():
     """A slow start and a slow end do not count: the middle half came at 10 bytes a second."""
     written = [(0.0, 0), (4.0, 25), (9.0, 75), (20.0, 95), (21.0, 100)]
-    assert trace.derive(written, 100) == {"steady_bytes_s": 10.0, "tail_s": 1.0}
+    told = trace.derive(written, 100)
+    assert (told["steady_bytes_s"], told["tail_s"]) == (10.0, 1.0)
 
 
 def test_file_that_appears_at_once_has_no_steady_rate():
     """Between two looks nothing is known."""
     assert trace.derive([(0.0, 0), (1.0, 100)], 100)["steady_bytes_s"] == pytest.approx(100.0)
     assert trace.derive([(0.0, 0), (1.0, 10)], 100) == {}
+
+
+def test_window_of_ten_seconds():
+    """It begins a second after the first byte, and is not told of runs that are shorter."""
+    written = [(0.0, 0), (2.0, 0), (3.0, 100), (13.0, 1100), (14.0, 1700)]
+    assert trace.derive(written, 1700)["window_bytes"] == pytest.approx(1000, rel=0.01)
+    assert "window_bytes" not in trace.derive(written[:4], 1100)
 
 
 def test_series_keep_their_last_point():
