@@ -15,6 +15,7 @@ KEYS = {
     "peak_pss_bytes": ("peak PSS", "B"),
     "steady_bytes_s": ("steady rate", "B/s"),
     "tail_s": ("last 5 %", "s"),
+    "after_s": ("last byte to exit", "s"),
     "hash_s": ("hashing after the last byte", "s"),
     "discarded_bytes": ("thrown away", "B"),
     "refetched_share": ("refetched / (lanes x segment)", "x"),

@@ -20,9 +20,9 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
         f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
         "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
         "(round 0), which give no times: those that a target asks for three times, others once, for the charts.",
-        "Growth over time, lanes, steady rate (the middle half of the file), tail (its last 5 %) and time of hashing "
-        "after the last byte come from watched runs (round 0): blocks of the target's folder every 20 ms, and our own "
-        "events (--json).",
+        "Growth over time, lanes, steady rate (the middle half of the file), tail (its last 5 %) and what "
+        "follows the last byte come from watched runs (round 0): blocks of the target's folder every 20 ms, and our "
+        "own events (--json).",
         "A total cap is a token bucket (tc tbf) in a network namespace that nginx runs in, over packets of 9000 bytes; "
         "it counts headers. The stall is made by a proxy that its control goes through, too.",
         "nginx's limit_rate (with sendfile_max_chunk) caps each connection, and for unequal edges by the connection's "

@@ -195,9 +195,9 @@ def _resume_lines(block: Block) -> Iterator[str]:
 
 
 def _watch_lines(block: Block) -> Iterator[str]:
-    yield "| watched | steady rate | last 5 % | hashing after the last byte | fetched to be thrown away | sound runs |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
-    units = {"steady_bytes_s": "B/s", "tail_s": "s", "hash_s": "s", "discarded_bytes": "B"}
+    yield "| watched | steady rate | last 5 % | last byte to exit | of it hashing | thrown away | sound runs |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    units = {"steady_bytes_s": "B/s", "tail_s": "s", "after_s": "s", "hash_s": "s", "discarded_bytes": "B"}
     yield from _median_lines(block, units, "trace")
 
 

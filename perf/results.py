@@ -74,7 +74,8 @@ def kind_of_run(key: str) -> str:
 KIND_OF_RUN = {
     "peak_pss_bytes": "memory",
     **dict.fromkeys(
-        ("steady_bytes_s", "tail_s", "window_bytes", "hash_s", "fetched_bytes", "discarded_bytes"), "trace"
+        ("steady_bytes_s", "tail_s", "after_s", "window_bytes", "hash_s", "fetched_bytes", "discarded_bytes"),
+        "trace",
     ),
     **dict.fromkeys(
         ("refetched_bytes", "refetched_share", "lanes", "first_request_s", "orphans_gone_s"), "resume"

@@ -73,6 +73,7 @@ class _Events:
 
 def derive(written: Series, size_bytes: int) -> dict[str, float]:
     """steady_bytes_s: the rate from a quarter to three quarters of the file; tail_s: from 95 % of it to the exit;
+    after_s: from the moment when all of it was seen on the disk to the exit, which is the last sample;
     window_bytes: what came in ten seconds, from one second after the first byte on, in runs that are so long."""
     return _rates(written, size_bytes) | _window(written)
 
@@ -88,7 +89,10 @@ def _rates(written: Series, size_bytes: int) -> dict[str, float]:
     quarter, late, tail = (reached(written, share * size_bytes) for share in (0.25, 0.75, TAIL_SHARE))
     if quarter is None or late is None or tail is None or late <= quarter:
         return {}
-    return {"steady_bytes_s": size_bytes / 2 / (late - quarter), "tail_s": written[-1][0] - tail}
+    exit_s = written[-1][0]
+    whole = reached(written[:-1], size_bytes)
+    facts = {"steady_bytes_s": size_bytes / 2 / (late - quarter), "tail_s": exit_s - tail}
+    return facts | ({"after_s": exit_s - whole} if whole is not None else {})
 
 
 def reached(series: Series, value: float) -> float | None:

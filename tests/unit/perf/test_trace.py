@@ -17,6 +17,12 @@ def test_steady_rate_leaves_out_start_and_end():
     assert (told["steady_bytes_s"], told["tail_s"]) == (10.0, 1.0)
 
 
+def test_time_after_the_last_byte_is_that_until_the_exit():
+    """What is still done when everything lies on the disk: hashing, syncs, the exit."""
+    written = [(0.0, 0), (1.0, 50), (2.0, 100), (2.1, 100), (2.5, 100)]
+    assert trace.derive(written, 100)["after_s"] == pytest.approx(0.5)
+
+
 def test_file_that_appears_at_once_has_no_steady_rate():
     """Between two looks nothing is known."""
     assert trace.derive([(0.0, 0), (1.0, 100)], 100)["steady_bytes_s"] == pytest.approx(100.0)
