@@ -99,6 +99,15 @@ def test_a_server_that_refuses_is_not_asked_on_and_on(seed):
     assert came_between(world, 5.0, 60.0) >= 0.5 * 12 * 40 * MB
 
 
+def test_what_an_earlier_pull_learned_needs_no_climb():
+    """The same link, begun with the number that the first pull settled at."""
+    link = Link(edges=((1.0, 40 * MB),), round_trip_s=0.02)
+    learned = watched(link, 10.0).decider.lane_count.learned
+    assert learned == CEILING
+    again = World(link, Pull(size=ENDLESS, first=learned)).run(10.0)
+    assert again.lanes_over_time == [(0.0, CEILING)]
+
+
 def test_small_files_behind_a_long_way_get_the_ceiling():
     """Lanes that mostly wait are in nobody's way; a file costs one request."""
     world = played(Link(total=GB, round_trip_s=0.02), size=100 << 10, files=1000)
