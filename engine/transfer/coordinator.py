@@ -104,14 +104,8 @@ class Coordinator:
         except EngineError as exc:
             missing = exc
         finally:
-            self._remember()
             Shutdown(self._inbox, self._fleet, self._threads, self._ledger, self._roster).run(self._in_hand)
         return self._roster.outcomes(missing)
-
-    def _remember(self) -> None:
-        learned = self._staffing.learned
-        if learned is not None and learned != self._remembered:
-            self._memory.note(self._origin_url, learned)
 
     # The loop
 
@@ -298,6 +292,7 @@ class Coordinator:
         self._obey(self._limit_rate())
         is_limited = self._limiter.rate is not None
         self._staffing.count(now)
+        self._remember()
         self._limiter.deal(now, self._ledger.cells)
         done = self._roster.done_bytes
         for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=is_limited):
@@ -313,6 +308,12 @@ class Coordinator:
         self._staffing.ask()
         self._reports.tell(self._roster.active.values(), self._ledger, now)
 
+    def _remember(self) -> None:
+        learned = self._staffing.learned
+        if learned is not None and learned != self._remembered:
+            self._memory.note(self._origin_url, learned)
+            self._remembered = learned
+
     def _obey(self, rate: int | None) -> None:
         """Another limit may have been set meanwhile."""
         if rate != self._limiter.rate:
@@ -323,6 +324,8 @@ class Coordinator:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
         number = verdict.lease
         transfer = self._roster.active[self._ledger.file_of(number)]
+        if verdict.kind == "slow" and transfer.leases.is_stream:
+            return  # it would begin again at zero
         held = transfer.leases.out[number]
         shown = redact(held.lease.url)
         words = f"A connection to {shown} is far slower than the others"

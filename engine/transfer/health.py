@@ -67,11 +67,14 @@ def judge(
 ) -> list[Verdict]:
     """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after slow_after_s under
     three tenths of the median, lanes that have finished included. Waiting for our own rate limiter or the disk is
-    neither, and where the disk holds up half of the lanes, nobody's rate is its connection's."""
+    neither, and where the disk holds up half of the lanes, nobody's rate is its connection's. Nor is one of several
+    slow where none gets more: that is the line."""
     verdicts = []
     rates = [lane.rate_bytes_s for lane in lanes if lane.age_s >= slow_after_s] + list(finished_rates)
     is_limited = is_limited or 2 * sum(lane.is_writing for lane in lanes) >= len(lanes)
     typical = median(rates) if len(rates) >= 3 and not is_limited else 0.0
+    if len(lanes) > 1 and all(lane.rate_bytes_s < SLOW_SHARE * typical for lane in lanes):
+        typical = 0.0
     for lane in lanes:
         limit = stall_timeout_s * (3 if lane.is_waiting else 1)
         if lane.is_throttled or lane.is_writing:

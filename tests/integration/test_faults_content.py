@@ -113,12 +113,12 @@ def test_a_changed_file_is_not_believed(trial: Trial) -> None:
 
 def test_a_disk_that_changes_a_segment_is_found_out(trial: Trial) -> None:
     """A byte that was written right and comes back wrong: that segment alone is fetched again."""
-    trial.origin.fault("stall", range_start=0, after_bytes=1, times=1)
+    trial.origin.fault("stall", range_start=0)
     running = trial.spawn("--sha256", trial.content.sha256())
     trial.origin.wait_fired("stall")
     wait_until(lambda: trial.segments_on_disk() == SIZE // SEGMENT - 1, "all segments but the first")
     flip(trial.part / "data", 2 * SEGMENT + 5)
-    trial.origin.release()
+    trial.origin.thaw()
     result = running.wait().check()
     assert "The disk changed 1 segment" in result.stderr
     assert trial.origin.bytes_sent() == SIZE + SEGMENT

@@ -214,7 +214,7 @@ def test_workers_write_everything_and_the_command_nothing(
 ) -> None:
     """From 64 MiB on, segments go from the socket to the disk in worker processes: with -p 2 in both of them."""
     trial = try_file(SIZE, pace=8 * MIB)  # a file that is there before the second worker is up tells nothing
-    trial.origin.fault("stall", offset=SIZE - 4096, times=1)
+    trial.origin.fault("stall", offset=SIZE - 4096)
     running = trial.spawn("-c", 8, "--segment-size", "1MiB", *options)
     trial.origin.wait_fired("stall", timeout_s=30)
     workers = running.children()
@@ -227,7 +227,7 @@ def test_workers_write_everything_and_the_command_nothing(
         assert len(workers) == 2
         assert min(map(written_bytes, workers)) >= SIZE // 10
         assert all(peers(worker, trial.origin.port) for worker in workers)
-    trial.origin.release()
+    trial.origin.thaw()
     running.wait().check()
     trial.assert_exact()
 
@@ -246,11 +246,11 @@ def test_the_log_names_the_worker_of_every_lease(trial: Trial, tmp_path: Path) -
 
 def test_small_work_needs_no_worker(trial: Trial) -> None:
     """A few mebibytes are fetched on threads of the command: a process would cost more than it brings."""
-    trial.origin.fault("stall", offset=trial.content.size - 1, times=1)
+    trial.origin.fault("stall", offset=trial.content.size - 1)
     running = trial.spawn("-p", 0)
     trial.origin.wait_fired("stall")
     assert running.children() == []
-    trial.origin.release()
+    trial.origin.thaw()
     running.wait().check()
     trial.assert_exact()
 

@@ -149,7 +149,9 @@ def test_killed_again_and_again_it_still_ends(paced: Trial) -> None:
 def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[..., Trial]) -> None:
     """All bytes are there, the name is not: the next run asks for nothing that is on disk."""
     trial = try_file()
-    trial.origin.fault("stall", range_start=0, after_bytes=SEGMENT - 1, times=1)
+    trial.origin.fault(
+        "stall", when=lambda r: r.range is not None and r.range[0] < SEGMENT, offset=SEGMENT - 1
+    )
     running = trial.spawn()
     trial.origin.wait_fired("stall")
     wait_until(
@@ -157,6 +159,7 @@ def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[
     )
     running.kill()
     running.wait()
+    trial.origin.behave()
     trial.finish(at_least_held=trial.content.size // SEGMENT - 1)
 
 

@@ -216,6 +216,11 @@ class Origin:
             for fault in self._faults:
                 fault.times = fault.fired
 
+    def thaw(self) -> None:
+        """No more faults, and whoever hangs or stalls now goes on."""
+        self.behave()
+        self.release()
+
     def release(self) -> None:
         """Whoever hangs or stalls now goes on."""
         self.releases += 1

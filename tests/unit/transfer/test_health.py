@@ -51,6 +51,7 @@ SLOWNESS = [
         False,
         False,
     ),
+    ("the line went down", lane(rate=0.1 * MB), [lane(2, rate=0)], [10 * MB, 12 * MB], False, False),
     ("all slow alike", lane(rate=0.1 * MB), others(0.1 * MB, 0.1 * MB), [], False, False),
     (
         "young ones do not set the measure",
