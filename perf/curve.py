@@ -110,11 +110,11 @@ def _legend(runs: list[Curve], kinds: dict[str, str], y: float) -> list[str]:
 
 
 def rates(written: Points, step_s: float) -> Points:
-    """(seconds, bytes a second) of each step, at its end; the last one ends with the run."""
+    """(seconds, bytes a second) of each step, at its end; the last one is half to one and a half long, and ends with the run."""
     found, at, before = [(0.0, 0.0)], 0.0, 0.0
     end = written[-1][0] if written else 0.0
-    while at < end - step_s / 1000:
-        until = min(at + step_s, end)
+    while at < end:
+        until = end if end - at < 1.5 * step_s else at + step_s
         now = value_at(written, until)
         found.append((until, (now - before) / (until - at)))
         at, before = until, now

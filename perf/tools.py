@@ -260,7 +260,7 @@ def _first_version(command: list[str], kit: Kit) -> str | None:
         done = subprocess.run(start_of(command, kit), capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r"\d+(?:\.\d+)+\S*", done.stdout.strip().partition("\n")[0])
+    found = re.search(r"\d+(?:\.\d+)+[^\s)]*", done.stdout.strip().partition("\n")[0])
     return found.group() if found else "?"
 
 

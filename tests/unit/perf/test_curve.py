@@ -26,6 +26,7 @@ def test_rate_of_each_step_is_what_it_added():
 def test_last_step_ends_with_the_run():
     """Half a step with half of the bytes is as fast as a whole one."""
     assert curve.rates([(0.0, 0), (1.5, 1500)], 1.0) == [(0.0, 0.0), (1.0, 1000.0), (1.5, 1000.0)]
+    assert curve.rates([(0.0, 0), (1.25, 1250)], 1.0) == [(0.0, 0.0), (1.25, 1000.0)]
 
 
 def test_lanes_stay_until_they_change():
