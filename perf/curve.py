@@ -110,7 +110,7 @@ def _legend(runs: list[Curve], kinds: dict[str, str], y: float) -> list[str]:
 
 
 def rates(written: Points, step_s: float) -> Points:
-    """(seconds, bytes a second) of each step, at its end; the last one is half to one and a half long, and ends with the run."""
+    """(seconds, bytes a second) of each step, at its end; the last one ends with the run and is half to 1.5 long."""
     found, at, before = [(0.0, 0.0)], 0.0, 0.0
     end = written[-1][0] if written else 0.0
     while at < end:
