@@ -186,7 +186,7 @@ class Coordinator:
         self._ledger.enter(slot, transfer.number)
         self._watch.begin(slot, number, now)
         slot.cell.set_receive_buffer(self._limiter.receive_buffer(self._staffing.lanes))
-        if self._limiter.rate is not None:
+        if self._limiter.must_deal_to(slot.cell):
             self._limiter.deal(now, self._ledger.cells)
         transfer.open_on(slot.host)
         slot.host.send(lease)

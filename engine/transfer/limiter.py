@@ -80,6 +80,11 @@ class Limiter:
             return 0
         return max(_LEAST_BUFFER, int(self.rate / lanes * _AHEAD_S))
 
+    def must_deal_to(self, cell: Cell) -> bool:
+        """Whether a lane that gets a lease cannot wait for the next tick: it holds nothing, or has never been dealt to
+        and would take what it likes. With small files most lanes still hold something from the lease before."""
+        return self.rate is not None and (cell not in self._hands or cell.room <= 0)
+
     def deal(self, now: float, files: Iterable[Sequence[Cell]]) -> None:
         """Share what has accrued since the last call among the lanes at work, given by file. What was not used comes
         back first, so nothing is saved up by lanes that wait."""

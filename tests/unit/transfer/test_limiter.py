@@ -119,6 +119,18 @@ def test_a_lane_without_lease_holds_nothing():
     assert cells[0].room == 200
 
 
+def test_a_new_lease_needs_a_deal_only_where_its_lane_holds_nothing():
+    """Small files bring a thousand leases a second, whose lanes have something left of the one before."""
+    old, new = cells_of(2)
+    limiter = Limiter(1000)
+    limiter.deal(0.0, [[old]])
+    assert (limiter.must_deal_to(old), limiter.must_deal_to(new)) == (False, True)
+    old.add_taken(old.room)
+    assert limiter.must_deal_to(old)
+    limiter.rate = None
+    assert not limiter.must_deal_to(new)
+
+
 def test_shares_are_fair():
     """Lanes that all want more get the same."""
     cells = cells_of(4)
