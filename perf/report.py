@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from perf import findings, results, targets
+from perf import findings, overview, results, targets
 from perf.chart import Bar, bars
 from perf.curve import Curve, curves
 from perf.findings import MEMORY, TAIL, WALL, Measure, finding, is_ours, watched
@@ -13,6 +13,7 @@ from perf.sheet import shown
 from perf.targets import Verdict
 
 BASELINE = "single"
+OVERVIEW = "overview.svg"
 QUICK = (
     "**A quick run**: one round, fewer tools and scenarios. It shows how things stand, and decides nothing."
 )
@@ -30,7 +31,12 @@ def write(result: Result, folder: Path) -> Path:
 
 def charts(result: Result) -> dict[str, str]:
     """SVG by file name."""
-    return {file: svg for name, block in result["scenarios"].items() for file, _, svg in _drawn(name, block)}
+    drawn = {file: svg for name, block in result["scenarios"].items() for file, _, svg in _drawn(name, block)}
+    return ({OVERVIEW: overview.overview(result)} if _has_overview(result) else {}) | drawn
+
+
+def _has_overview(result: Result) -> bool:
+    return result["mode"] == "full" and bool(overview.cases(result))
 
 
 def _drawn(name: str, block: Block) -> Iterator[tuple[str, str, str]]:
@@ -103,6 +109,8 @@ def _lines(result: Result) -> Iterator[str]:
     yield ""
     if result["mode"] == "quick":
         yield from [QUICK, ""]
+    if _has_overview(result):
+        yield from [f"![{overview.headline(overview.cases(result))}]({OVERVIEW})", ""]
     yield from _target_lines(targets.judge(result))
     for name, block in result["scenarios"].items():
         yield from ["", f"## {name}: {block['title']}", ""]
@@ -121,10 +129,11 @@ def _took(result: Result) -> str:
 
 
 def _headline(result: Result) -> str:
+    quick = "Quick run: " if result["mode"] == "quick" else ""
     main = results.block(result, "http-2g-nohash") or next(iter(result["scenarios"].values()), None)
     if main is None or main["kind"] != "pull":
-        return "Benchmark"
-    return f"{main['title']}: {finding(main)}"
+        return f"{quick}Benchmark"
+    return f"{quick}{main['title']}: {finding(main)}"
 
 
 def _target_lines(verdicts: list[Verdict]) -> Iterator[str]:

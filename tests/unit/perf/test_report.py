@@ -66,9 +66,19 @@ def test_report_keeps_missed_rows_commands_and_failures(tmp_path):
     assert "100 MiB" in text
     assert {path.name for path in tmp_path.iterdir()} == {
         "report.md",
+        "overview.svg",
         "http-2g-nohash.svg",
         "http-2g-nohash-memory.svg",
     }
+
+
+def test_quick_run_says_so_first(tmp_path):
+    """Its figures are one round's, so it has no overview either."""
+    quick = result(http_2g_nohash=block(timed("jarvis", 2.0), timed("curl", 3.0))) | {"mode": "quick"}
+    text = report.write(quick, tmp_path).read_text()
+    assert text.startswith("# Quick run: ")
+    assert report.QUICK in text
+    assert not (tmp_path / "overview.svg").exists()
 
 
 def test_comparison_shows_a_lacking_figure_as_a_dash():
