@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from perf import findings, overview, results, targets
+from perf import findings, overview, results, tables, targets
 from perf.chart import Bar, bars
 from perf.curve import Curve, curves
 from perf.findings import MEMORY, TAIL, WALL, Measure, finding, is_ours, watched
 from perf.limit import is_limit
 from perf.results import GIB, Block, Result
-from perf.sheet import shown
-from perf.targets import Verdict
 
 BASELINE = "single"
 OVERVIEW = "overview.svg"
@@ -111,7 +109,7 @@ def _lines(result: Result) -> Iterator[str]:
         yield from [QUICK, ""]
     if _has_overview(result):
         yield from [f"![{overview.headline(overview.cases(result))}]({OVERVIEW})", ""]
-    yield from _target_lines(targets.judge(result))
+    yield from tables.target_lines(targets.judge(result))
     for name, block in result["scenarios"].items():
         yield from ["", f"## {name}: {block['title']}", ""]
         yield from _block_lines(name, block)
@@ -136,103 +134,13 @@ def _headline(result: Result) -> str:
     return f"{quick}{main['title']}: {finding(main)}"
 
 
-def _target_lines(verdicts: list[Verdict]) -> Iterator[str]:
-    counts = {word: sum(row.verdict == word for row in verdicts) for word in ("met", "missed", "unmeasured")}
-    yield "## Figures to reach: " + ", ".join(f"{count} {word}" for word, count in counts.items())
-    yield ""
-    yield "| scenario | figure | bound | measured | |"
-    yield "| --- | --- | --- | --- | --- |"
-    for row in verdicts:
-        target = row.target
-        value = shown(row.value, target.unit) if row.value is not None else "–"
-        verdict = f"**{row.verdict}**" if row.verdict != "met" else "met"
-        note = f" ({_cell(row.note)})" if row.note else ""
-        cells = [
-            target.scenario,
-            target.figure.text,
-            f"{target.sense} {shown(target.bound, target.unit)}",
-            value,
-            f"{verdict}{note}",
-        ]
-        yield f"| {' | '.join(cells)} |"
-
-
 def _block_lines(name: str, block: Block) -> Iterator[str]:
     for file, title, _ in _drawn(name, block):
         yield from [f"![{title}]({file})", ""]
     if block["kind"] == "resume":
-        yield from _resume_lines(block)
+        yield from tables.resume_lines(block)
     elif block["kind"] != "watch":
-        yield from _time_lines(block)
+        yield from tables.time_lines(block)
     if any(run["measured"] == "trace" for run in block["runs"]):
-        yield from ["", *_watch_lines(block)]
+        yield from ["", *tables.watch_lines(block)]
     yield from ["", "```sh", *(f"{text}  # {tool}" for tool, text in block["commands"].items()), "```"]
-
-
-def _time_lines(block: Block) -> Iterator[str]:
-    rivals = findings.peers(block, "wall_s")
-    yield "| tool | median | least to most | to the fastest peer | GiB/s | CPU s/GiB | peak PSS | sound runs |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-    for tool in results.tools(block):
-        walls = results.values(block, tool, "wall_s")
-        wall, memory = results.median(block, tool, "wall_s"), results.median(block, tool, "peak_pss_bytes")
-        cells = ["–"] * 5
-        if wall is not None:
-            gib = block["size_bytes"] / GIB
-            cells = [
-                shown(wall, "s"),
-                f"{min(walls):.3g} to {max(walls):.3g}",
-                f"{wall / rivals[0][1]:.2f}" if rivals else "–",
-                f"{gib / wall:.2f}" if gib >= 0.5 else "–",
-                f"{results.median(block, tool, 'cpu_s_per_gib'):.2f}" if gib >= 0.5 else "–",
-            ]
-        cells += [shown(memory, "B") if memory is not None else "–", _soundness(block, tool)]
-        yield f"| {_name(tool)} | " + " | ".join(cells) + " |"
-
-
-def _resume_lines(block: Block) -> Iterator[str]:
-    yield "| tool | sent again | lanes | of lanes x 8 MiB | first request | orphans gone | sound runs |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    units = {
-        "refetched_bytes": "B",
-        "lanes": "",
-        "refetched_share": "x",
-        "first_request_s": "s",
-        "orphans_gone_s": "s",
-    }
-    yield from _median_lines(block, units)
-
-
-def _watch_lines(block: Block) -> Iterator[str]:
-    yield "| watched | steady rate | last 5 % | last byte to exit | of it hashing | thrown away | sound runs |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-    units = {"steady_bytes_s": "B/s", "tail_s": "s", "after_s": "s", "hash_s": "s", "discarded_bytes": "B"}
-    yield from _median_lines(block, units, "trace")
-
-
-def _median_lines(block: Block, units: dict[str, str], measured: str | None = None) -> Iterator[str]:
-    """A row of medians for each tool; measured: for those that had runs of this kind."""
-    for tool in results.tools(block):
-        if measured and not any(run["measured"] == measured for run in results.runs(block, tool)):
-            continue
-        medians = [(results.median(block, tool, key), unit) for key, unit in units.items()]
-        cells = [shown(value, unit).strip() if value is not None else "–" for value, unit in medians]
-        yield f"| {_name(tool)} | " + " | ".join([*cells, _soundness(block, tool, measured)]) + " |"
-
-
-def _soundness(block: Block, tool: str, measured: str | None = None) -> str:
-    """How many runs (of this kind) were right, and the first reason why one was not."""
-    all_runs = [run for run in results.runs(block, tool) if measured in (None, run["measured"])]
-    wrong = [run["problem"] for run in all_runs if run["problem"]]
-    if not all_runs:
-        return results.why_unmeasured(block, tool).partition(": ")[2]
-    told = f" ({_cell(wrong[0])})" if wrong else ""
-    return f"{len(all_runs) - len(wrong)} of {len(all_runs)}{told}"
-
-
-def _name(tool: str) -> str:
-    return f"**{tool}**" if is_ours(tool) else tool
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")[:120]

@@ -60,7 +60,7 @@ def test_report_keeps_missed_rows_commands_and_failures(tmp_path):
         sampled("jarvis", 100 << 20),
     )
     text = report.write(result(http_2g_nohash=made), tmp_path).read_text()
-    assert "| 4.50 | **missed** |" in text
+    assert "| 4.500 | **missed** |" in text
     assert "0 of 1 (content differs at 0)" in text
     assert "curl $TARGET  # curl" in text
     assert "100 MiB" in text
