@@ -75,12 +75,10 @@ class Coordinator:
         shared = Shared(settings, observer, self._threads.submit, self._finisher, self._pauses)
         self._roster = Roster(jobs, shared)
         self._fleet = Fleet(settings, credentials, self._inbox)
-        self._origin_url = jobs[0].remote.url if jobs else ""
-        self._memory = LaneMemory(layout.lanes(home()))
-        self._remembered = self._memory.recall(self._origin_url)
         self._limit_rate = limit_rate or (lambda: settings.limit_rate)
         self._limiter = Limiter(self._limit_rate())
-        self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, self._remembered)
+        memory = LaneMemory(layout.lanes(home()), jobs[0].remote.url)
+        self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, memory)
         self._ledger = Ledger()
         self._watch = Watch(settings.stall_timeout_s)
         self._reports = Reports(observer, settings.progress_interval_s)
@@ -292,7 +290,6 @@ class Coordinator:
         self._obey(self._limit_rate())
         is_limited = self._limiter.rate is not None
         self._staffing.count(now)
-        self._remember()
         self._limiter.deal(now, self._ledger.cells)
         done = self._roster.done_bytes
         for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=is_limited):
@@ -307,12 +304,6 @@ class Coordinator:
         self._ledger.end_unresponsive(now)
         self._staffing.ask()
         self._reports.tell(self._roster.active.values(), self._ledger, now)
-
-    def _remember(self) -> None:
-        learned = self._staffing.learned
-        if learned is not None and learned != self._remembered:
-            self._memory.note(self._origin_url, learned)
-            self._remembered = learned
 
     def _obey(self, rate: int | None) -> None:
         """Another limit may have been set meanwhile."""

@@ -19,28 +19,28 @@ _MAX_LANES = 1024
 
 
 class LaneMemory:
-    """folder is made when something is to be remembered."""
+    """Of the origin of url. folder is made when something is to be remembered."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
+        self._place = folder / file_name(origin_of(url))
 
-    def recall(self, url: str) -> int | None:
-        """The number for the origin of url; None where there is none, or an old one."""
+    def recall(self) -> int | None:
+        """The number; None where there is none, or an old one."""
         try:
-            with (self._folder / file_name(origin_of(url))).open(encoding="ascii") as file:
+            with self._place.open(encoding="ascii") as file:
                 age_s = time.time() - os.fstat(file.fileno()).st_mtime
                 lanes = int(file.read(8))
         except (OSError, ValueError):
             return None
         return lanes if 0 <= age_s < _KEPT_S and 1 <= lanes <= _MAX_LANES else None
 
-    def note(self, url: str, lanes: int) -> None:
-        """So many lanes paid for the origin of url."""
-        place = self._folder / file_name(origin_of(url))
-        fresh = place.with_name(f".{os.getpid()}~")  # no origin's name: theirs have a scheme
+    def note(self, lanes: int) -> None:
+        """So many paid."""
+        fresh = self._place.with_name(f".{os.getpid()}~")  # no origin's name: theirs have a scheme
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             fresh.write_text(str(lanes), encoding="ascii")
-            fresh.replace(place)
+            fresh.replace(self._place)
         except OSError as exc:
             _log.info("lanes.forgotten", error=str(exc))

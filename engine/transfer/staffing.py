@@ -5,6 +5,7 @@ from engine.telemetry import Log
 from engine.transfer.cores import Load
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
 from engine.transfer.lane_count import FIRST, Figures, LaneCount
+from engine.transfer.lane_memory import LaneMemory
 from engine.transfer.limiter import Limiter
 from engine.transfer.messages import LeaseEnded
 from engine.transfer.roster import Roster
@@ -16,14 +17,14 @@ class Staffing:
     """Of one coordinator."""
 
     def __init__(
-        self, settings: Settings, fleet: Fleet, roster: Roster, limiter: Limiter, first: int | None
+        self, settings: Settings, fleet: Fleet, roster: Roster, limiter: Limiter, memory: LaneMemory
     ) -> None:
-        """first: lanes to begin with, where that is known."""
         self._fleet = fleet
         self._roster = roster
         self._limiter = limiter
         self._asked = settings.connections
-        self._lane_count = LaneCount(settings.connections, first=first or FIRST)
+        self._memory, self._remembered = memory, memory.recall()
+        self._lane_count = LaneCount(settings.connections, first=self._remembered or FIRST)
         self._load = Load()
         self._is_due = False
         self._ended = self._wholes = 0
@@ -38,11 +39,6 @@ class Staffing:
     def lanes_soon(self) -> int:
         """How many may have to share what is left."""
         return self._lane_count.soon
-
-    @property
-    def learned(self) -> int | None:
-        """The number of lanes that has proved itself; None where none has yet."""
-        return self._lane_count.learned
 
     @property
     def is_climbing(self) -> bool:
@@ -93,8 +89,15 @@ class Staffing:
                 silent_s=self._fleet.silent_s,
             )
         )
+        self._remember()
         if self._lane_count.now != before:
             _log.debug("lanes.counted", lanes=self._lane_count.now, before=before)
+
+    def _remember(self) -> None:
+        learned = self._lane_count.learned
+        if learned is not None and learned != self._remembered:
+            self._remembered = learned
+            self._memory.note(learned)
 
     # Hosts
 

@@ -33,9 +33,9 @@ def test_capped_connections_get_many_and_the_next_pull_begins_there(
     trial = try_file(1 << 30)
     trial.origin.fault("slow", rate=RATE)
     home = tmp_path / "home"
-    memory = LaneMemory(home / "lanes")
+    memory = LaneMemory(home / "lanes", trial.url)
     first = trial.command.spawn(*arguments(trial), env={"JARVIS_HOME": str(home)})
-    wait_until(lambda: memory.recall(trial.url) == 32, "32 lanes to have proved themselves", timeout_s=30)
+    wait_until(lambda: memory.recall() == 32, "32 lanes to have proved themselves", timeout_s=30)
     first.interrupt_group()
     first.wait().check(130)
     assert [line["lanes"] for line in logged(trial, "lanes.counted")] == [16, 32]
