@@ -193,7 +193,7 @@ ALL = (
         "many",
         "1,000 files of 100 KiB over HTTP, SHA-256 of each by ours",
         "many",
-        ("jarvis pull hf.co", "jarvis pull -d", "aria2 -i"),
+        ("jarvis pull hf.co", "jarvis pull -d", "aria2 -i", "limit in Python"),
         100 * KIB,
         files=1000,
     ),

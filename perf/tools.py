@@ -181,6 +181,12 @@ def at_limit(mode: str, threads: int) -> Callable[[Kit, Job], list[str]]:
     return lambda kit, job: limit.command(kit.program("cc"), mode, threads, job.url, job.target)
 
 
+def bare_lanes(_: Kit, job: Job) -> list[str]:
+    """No downloader either: what Python can do with many files (bare_lanes.py)."""
+    script = str(Path(__file__).parent / "bare_lanes.py")
+    return [sys.executable, script, str(job.url_list), str(job.target.parent)]
+
+
 TOOLS = {
     tool.name: tool
     for tool in (
@@ -215,6 +221,7 @@ TOOLS = {
         Tool("hf_transfer 64", "hf_transfer", hf_transfer(64), trusts_by_variable=True),
         Tool("limit", limit.NAME, at_limit("recv", 2)),
         Tool("limit splice", limit.NAME, at_limit("splice", 2)),
+        Tool("limit in Python", "python", bare_lanes),
         Tool("jarvis --help", OURS, lambda kit, _job: [*kit.jarvis, "--help"]),
     )
 }
