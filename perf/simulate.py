@@ -43,7 +43,7 @@ def main() -> int:
 def _report(
     found: Sequence[Result], rows: Sequence[prediction.Prediction], outcomes: Sequence[Outcome]
 ) -> Iterator[str]:
-    within = sum(row.is_within for row in rows)
+    within, here = sum(row.is_within for row in rows), machine.describe()
     names = ", ".join(f"`{result['name']}` (commit `{result['commit'][:12]}`)" for result in found)
     yield f"# The scheduler past this machine: a model that foretells {within} of {len(rows)} measured runs within 15 %"
     yield ""
@@ -60,14 +60,13 @@ def _report(
         f"of {len(rows[0].predicted)} draws of edges) plus {prediction.startup_s(found):.2f} s, which a pull of 1 KiB "
         "takes from exec to exit. The links are those of the scenarios' own tables: each connection's cap, the total, "
         "the round trip. A further worker process takes 0.1 s to start, a core hashes 1.65 GiB/s. Nothing is fitted. "
-        "The model has no processor: where cores are short, real runs take longer."
+        f"The model has no processor: where cores are short (load beyond {here['cores']}), real runs take longer."
     )
     yield from ["", "## Past this machine", ""]
     yield from (f"- **{outcome.case.name}**: {outcome.case.title}." for outcome in outcomes)
     yield ""
     yield from table(outcomes)
     yield ""
-    here = machine.describe()
     yield (
         f"CPU is what the decisions really took on one of {here['cores']} cores ({here['cpu']}): plan, ledger, "
         "journal, watch, count of lanes, per lease with all segments that it brought. Messages to and from workers are "

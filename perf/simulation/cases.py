@@ -43,9 +43,9 @@ BEYOND = (
     ),
     Case(
         "files",
-        "2 TB as 100,000 files of 20 MB, 200 ms away, 64 lanes, verified",
+        "2 TB as 10,000 files of 200 MB, 200 ms away, 64 lanes, verified",
         _FAR_100G,
-        replace(_2TB, size=20 * MB, files=100_000),
+        replace(_2TB, size=200 * MB, files=10_000),
     ),
     Case(
         "small-files",

@@ -25,6 +25,8 @@ class Prediction:
     scenario: str
     measured: tuple[float, ...]
     predicted: tuple[float, ...]
+    load: float
+    """Of the machine while it was measured: processes that ran or wanted to, by the kernel's count over a minute."""
 
     @property
     def off(self) -> float:
@@ -48,29 +50,44 @@ def predictions(found: Sequence[Result]) -> list[Prediction]:
     if besides is None:
         raise ValueError("no run of the scenario tiny: it tells what a pull takes besides the link")
     return [
-        Prediction(name, times, tuple(besides + play(case, seed).hashed_s for seed in range(_DRAWS)))
+        Prediction(
+            name,
+            times,
+            tuple(besides + play(case, seed).hashed_s for seed in range(_DRAWS)),
+            statistics.median(_of_ours(found, name, "load1") or [0.0]),
+        )
         for name, case in cases.measured().items()
         if (times := _times(found, name))
     ]
 
 
 def _times(found: Sequence[Result], scenario: str) -> tuple[float, ...]:
-    """Of our own command, with the default settings or those that the scenario is about."""
+    return _of_ours(found, scenario, "wall_s")
+
+
+def _of_ours(found: Sequence[Result], scenario: str, key: str) -> tuple[float, ...]:
+    """From timed runs of our own command, with the default settings or those that the scenario is about."""
     return tuple(
         value
         for result in found
         if (block := results.block(result, scenario)) and block["as_specified"]
         for tool in [next(name for name in block["commands"] if name.startswith("jarvis"))]
-        for value in results.values(block, tool, "wall_s")
+        for value in results.values(block, tool, key)
     )
 
 
 def lines(rows: Sequence[Prediction]) -> Iterator[str]:
     """Rows of Markdown."""
-    yield "| scenario | measured | least to most | predicted | least to most | off by | |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
+    yield "| scenario | measured | least to most | load | predicted | least to most | off by | |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |"
     for row in rows:
-        cells = [row.scenario, *_figures(row.measured), *_figures(row.predicted), f"{row.off:+.1%}"]
+        cells = [
+            row.scenario,
+            *_figures(row.measured),
+            f"{row.load:.1f}",
+            *_figures(row.predicted),
+            f"{row.off:+.1%}",
+        ]
         yield f"| {' | '.join(cells)} | {'within' if row.is_within else '**outside**'} {BOUND:.0%} |"
 
 

@@ -46,7 +46,7 @@ def test_prediction_without_start_up_is_refused():
 
 def test_prediction_is_judged_by_medians():
     """Fifteen per cent either way."""
-    rows = [Prediction("a", (2.0, 9.0, 2.0), (2.2, 2.2)), Prediction("b", (2.0,), (1.6, 1.6))]
+    rows = [Prediction("a", (2.0, 9.0, 2.0), (2.2, 2.2), 0.5), Prediction("b", (2.0,), (1.6, 1.6), 0.5)]
     assert [row.is_within for row in rows] == [True, False]
     assert next(line for line in prediction.lines(rows) if "outside" in line).startswith("| b | 2.00 s |")
 
