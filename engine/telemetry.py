@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.plain_url import match_plain
+
 
 @lru_cache(maxsize=4096)
 def redact(url: str) -> str:
     """The URL without user, password, query and fragment; safe for logs, errors and journals."""
+    if match_plain(url):
+        return url
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -37,7 +37,7 @@ FLOORS = """
     model_pages
     model_path
     remote_file
-    digest spans settings telemetry gguf_header safetensors_header
+    digest spans settings telemetry plain_url gguf_header safetensors_header
     errors
 """
 """From the top. What stands on one floor may import each other, unless a | is between them."""
@@ -221,6 +221,7 @@ def test_worker_loads_only_what_it_needs():
         "spans",
         "settings",
         "telemetry",
+        "plain_url",
         "errors",
     }
     assert {name for name in names if name.startswith("engine.store.")} == {"engine.store.disk"}

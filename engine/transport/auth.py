@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import PathError, UsageError
+from engine.plain_url import match_plain
 from engine.transport.challenge import basic, repository_of
 
 HUB = "https://huggingface.co"
@@ -26,6 +27,9 @@ _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 @lru_cache(maxsize=4096)
 def origin_of(url: str) -> str:
     """Scheme, host and port of a URL, the port always written: "https://hf.co:443". Raises PathError."""
+    if plain := match_plain(url):
+        scheme, host, number = plain.groups()
+        return f"{scheme}://{host}:{number or (443 if scheme == 'https' else 80)}"
     try:
         parts = urlsplit(url)
         port = parts.port or {"https": 443}.get(parts.scheme.lower(), 80)

@@ -4,6 +4,7 @@ import re
 from urllib.parse import urljoin, urlsplit
 
 from engine.errors import PathError, RedirectRefused
+from engine.plain_url import match_plain
 from engine.telemetry import redact
 
 MAX_HOPS = 20
@@ -16,6 +17,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 def check_url(url: str) -> str:
     """The URL itself, if it is http(s), has a host, no user part, and only visible ASCII. Raises PathError."""
+    if match_plain(url):
+        return url
     try:
         parts = urlsplit(url)
         port_is_valid = parts.port is None or 0 < parts.port < 65536
