@@ -20,7 +20,7 @@ from engine.telemetry import Log, redact
 from engine.transfer.events import FileDone, Observer
 from engine.transfer.file_transfer import FileTransfer, Shared
 from engine.transfer.finisher import Finisher
-from engine.transfer.fleet import Fleet, Slot
+from engine.transfer.fleet import Fleet, Slot, first_lanes
 from engine.transfer.health import Verdict
 from engine.transfer.helper_threads import HelperThreads, Homecoming
 from engine.transfer.hosts import Host, Inbox
@@ -78,7 +78,8 @@ class Coordinator:
         self._limit_rate = limit_rate or (lambda: settings.limit_rate)
         self._limiter = Limiter(self._limit_rate())
         memory = LaneMemory(layout.lanes(home()), jobs[0].remote.url)
-        self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, memory)
+        first = first_lanes(is_tls=jobs[0].remote.url.startswith("https:"))
+        self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, memory, first=first)
         self._ledger = Ledger()
         self._watch = Watch(settings.stall_timeout_s)
         self._reports = Reports(observer, settings.progress_interval_s)

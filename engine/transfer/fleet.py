@@ -11,7 +11,7 @@ from engine.transfer.cells import BODY, Cell
 from engine.transfer.cores import usable_cores
 from engine.transfer.health import Pulse, median
 from engine.transfer.hosts import Host, Inbox, ProcessHost, ThreadHost
-from engine.transfer.lane_count import CEILING
+from engine.transfer.lane_count import CEILING, FIRST
 from engine.transfer.spawn import can_start_processes
 from engine.transport.auth import Credentials
 
@@ -19,8 +19,9 @@ _log = Log(__name__)
 
 PROCESS_FROM_BYTES = 64 * MIB
 """From here on a worker process pays: starting one costs 0.1 s of another core."""
-_LANES_PER_PROCESS, _TLS_LANES_PER_PROCESS = 4, 2
-"""Under TLS a lane comes back to Python for each record of 16 KiB; four of them wait for the interpreter's lock."""
+_LANES_PER_PROCESS, _TLS_LANES_PER_PROCESS = 4, 1
+"""Under TLS a lane comes back to Python for each record of 16 KiB, and two of them already spend a quarter of their
+time handing the interpreter's lock to each other."""
 _SMALL_FILE_LANES_PER_PROCESS = 16
 """Lanes that bring small files whole leave most of the work to the coordinator; another process has nothing to add
 (perf's `many`: a worker less is a tenth less CPU)."""
@@ -73,6 +74,11 @@ def size_fleet(settings: Settings) -> Sizing:
     if settings.processes is not None:
         return Sizing(lanes, min(lanes, settings.processes))
     return Sizing(lanes, min(usable_cores(), -(-lanes // _LANES_PER_PROCESS)))
+
+
+def first_lanes(*, is_tls: bool) -> int:
+    """How many to begin with. Under TLS no more than have a core each, for the same reason; more have to pay."""
+    return max(2, min(FIRST, usable_cores())) if is_tls else FIRST
 
 
 class Fleet:

@@ -4,7 +4,7 @@ from engine.settings import Settings
 from engine.telemetry import Log
 from engine.transfer.cores import Load
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
-from engine.transfer.lane_count import FIRST, Figures, LaneCount
+from engine.transfer.lane_count import Figures, LaneCount
 from engine.transfer.lane_memory import LaneMemory
 from engine.transfer.limiter import Limiter
 from engine.transfer.messages import LeaseEnded
@@ -17,14 +17,22 @@ class Staffing:
     """Of one coordinator."""
 
     def __init__(
-        self, settings: Settings, fleet: Fleet, roster: Roster, limiter: Limiter, memory: LaneMemory
+        self,
+        settings: Settings,
+        fleet: Fleet,
+        roster: Roster,
+        limiter: Limiter,
+        memory: LaneMemory,
+        *,
+        first: int,
     ) -> None:
+        """first: lanes to begin with, where no earlier run knows better."""
         self._fleet = fleet
         self._roster = roster
         self._limiter = limiter
         self._asked = settings.connections
         self._memory, self._remembered = memory, memory.recall()
-        self._lane_count = LaneCount(settings.connections, first=self._remembered or FIRST)
+        self._lane_count = LaneCount(settings.connections, first=self._remembered or first)
         self._load = Load()
         self._is_due = False
         self._ended = self._wholes = 0
