@@ -58,7 +58,7 @@ class Bench:
             served = self._served(scenario)
             if scenario.is_on_disk:
                 self._warm.hold(0)
-            elif scenario.size_bytes >= GIB:
+            elif self._is_warmed(scenario):
                 self._warm.hold(scenario.size_bytes + WARM_BEYOND_BYTES)
             for run in self._rounds(scenario, tools, served, block["commands"]):
                 block["runs"].append(run)
@@ -73,7 +73,6 @@ class Bench:
                 commands.setdefault(tool.name, self._shown(tool, job))
                 facts = way.facts | self._measure(scenario, measured, tool, job, served)
                 facts["problem"] = facts["problem"] or way.problem
-            self._warm.hold_again()
             yield {"tool": tool.name, "round": number, "measured": measured, **facts}
 
     def _measure(self, scenario: Scenario, measured: str, tool: Tool, job: Job, served: Payload) -> Run:
@@ -81,7 +80,7 @@ class Bench:
         log = job.home / "output.log"
         timeout_s = 120 + scenario.size_bytes / (20 << 20)
         load1 = machine.load1()
-        if scenario.size_bytes >= GIB:
+        if self._is_warmed(scenario):
             self._warm.release()
         if measured == "resume":
             facts, problem = resume.kill_and_resume(
@@ -114,6 +113,10 @@ class Bench:
             return f"no room {'on disk' if scenario.is_on_disk else 'in memory'}"
         return None
 
+    def _is_warmed(self, scenario: Scenario) -> bool:
+        """Whether the memory that its runs fill is held between them."""
+        return scenario.size_bytes >= GIB and not scenario.is_on_disk
+
     def _place(self, scenario: Scenario) -> Path:
         """Where targets go."""
         return self.disk if scenario.is_on_disk else self.memory
@@ -143,7 +146,7 @@ class Bench:
 
     @contextmanager
     def _job(self, scenario: Scenario, served: Payload, origin: Origin) -> Iterator[Job]:
-        """A download into a folder of its own; target and home are removed afterwards."""
+        """A download into a folder of its own. The home goes afterwards, the target before the next run at latest."""
         self._count += 1
         folder = self._place(scenario) / f"run-{self._count}"
         home = self.memory / f"home-{self._count}"
@@ -169,8 +172,11 @@ class Bench:
             job.url_list.write_text("\n".join(urls))
             yield job
         finally:
-            shutil.rmtree(folder)
             shutil.rmtree(home)
+            if self._is_warmed(scenario):
+                self._warm.hold_again(folder)
+            else:
+                shutil.rmtree(folder)
 
     def _shown(self, tool: Tool, job: Job) -> str:
         """The command as it would be typed, without anything that names this machine or this run."""

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import shutil
 import signal
 import threading
 import time
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from perf.payload import allocated_bytes
 
 PROC = Path("/proc")
 SAMPLE_EVERY_S = 0.05
@@ -136,25 +139,33 @@ class WarmMemory:
     def __init__(self) -> None:
         self._size = 0
         self._pages: mmap.mmap | None = None
+        self._left: Path | None = None
 
     def hold(self, size_bytes: int) -> None:
         """Hold size_bytes of touched memory; 0 holds none. Where there is not so much, none is held."""
         if size_bytes != self._size:
             self.release()
             self._size = size_bytes
-        self.hold_again()
+            self._fill(size_bytes)
 
-    def hold_again(self) -> None:
-        """Take back what release() gave away; to be called as soon as the run's files are removed."""
-        if self._pages is None and self._size:
-            with contextlib.suppress(OSError):
-                self._pages = mmap.mmap(-1, self._size)
-                self._pages.madvise(MADV_POPULATE_WRITE)
+    def hold_again(self, left: Path) -> None:
+        """Take back what release() gave away. left: a run's target in memory, which counts and goes with the rest."""
+        self._left = left
+        self._fill(self._size - allocated_bytes(left))
 
     def release(self) -> None:
+        if self._left is not None:
+            shutil.rmtree(self._left)
+            self._left = None
         if self._pages is not None:
             self._pages.close()
             self._pages = None
+
+    def _fill(self, size_bytes: int) -> None:
+        if self._pages is None and size_bytes > 0:
+            with contextlib.suppress(OSError):
+                self._pages = mmap.mmap(-1, size_bytes)
+                self._pages.madvise(MADV_POPULATE_WRITE)
 
 
 def tree(root: int) -> list[int]:

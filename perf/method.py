@@ -15,7 +15,7 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
         "of everything, also where there is no digest to verify, which the peers beside it do not.",
         "Origin: our own nginx on loopback, worker_processes auto, sendfile, tcp_nopush, TLS 1.2 and 1.3 with default "
         "ciphers, no access log; the file lies in memory.",
-        f"Targets lie in {target} and are removed after each run; those of sparse files lie on a real disk, "
+        f"Targets lie in {target} and are removed before the next run; those of sparse files lie on a real disk, "
         "but under a rate limit of ours in memory.",
         f"Rounds alternate: each begins with the next tool. Rounds by scenario: {counts}. Figures are medians.",
         "Peak memory is the sum of PSS over all processes of the tree, sampled every 50 ms in runs of their own "
@@ -28,7 +28,8 @@ def describe(*, quick: bool, in_memory: bool, rounds: dict[str, int], found: rat
         "nginx's limit_rate (with sendfile_max_chunk) caps each connection, and for unequal edges by the connection's "
         "serial number; it counts whole seconds and waits whole milliseconds, for every tool alike."
         + (f" {rates.sentence(found)}" if found else ""),
-        "The memory that a run will fill is held by the harness until just before it starts: a virtual machine gives "
+        "The memory that a run will fill is held until just before it starts, by the target of the run before and by "
+        "the harness: a virtual machine gives "
         "free pages back to its host within seconds, and whoever wrote next would pay for their return.",
         f"Each output is compared with what was served after the timed part ({compared}); a wrong one makes the run "
         "unsound.",

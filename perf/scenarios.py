@@ -112,7 +112,7 @@ ALL = (
         "tls-2g-sha256",
         "2 GiB over TLS, SHA-256 verified",
         "pull",
-        ("jarvis", "single", "aria2 -x4", "aria2"),
+        ("jarvis", "aria2"),
         2 * GIB,
         tls=True,
         verified=True,
@@ -158,7 +158,7 @@ ALL = (
         cap_bytes_s=125 * MB,
         verified=True,
         in_quick=False,
-        watched=("jarvis", "aria2"),
+        watched=("jarvis",),
     ),
     Scenario(
         "cap-500m",

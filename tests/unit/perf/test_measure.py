@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from perf import measure
+
 ROOT = Path(__file__).resolve().parents[3]
 HARNESS = """
 import json, os, sys
@@ -55,3 +57,20 @@ def test_peak_memory_is_that_of_the_whole_tree(tmp_path):
     both = f"import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', {hold!r}]); {hold}; child.wait()"
     peak = measured("sampled", tmp_path, sys.executable, "-c", both)["peak_pss_bytes"]
     assert 128 << 20 <= peak < 256 << 20
+
+
+def test_target_of_the_last_run_is_held_in_place_of_memory_and_goes_when_that_is_released(tmp_path):
+    """Its pages are warm already; only what is lacking is held beside it."""
+    warm = measure.WarmMemory()
+    warm.hold(8 << 20)
+    warm.release()
+    left = tmp_path / "run-1"
+    left.mkdir()
+    (left / "target").write_bytes(bytes(6 << 20))
+    warm.hold_again(left)
+    assert left.exists()
+    warm.hold(8 << 20)
+    assert left.exists()
+    warm.release()
+    assert not left.exists()
+    warm.release()
