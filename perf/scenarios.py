@@ -195,6 +195,7 @@ ALL = (
         "many",
         ("jarvis pull hf.co", "jarvis pull -d", "aria2 -i", "limit in Python"),
         100 * KIB,
+        in_quick=False,
         files=1000,
     ),
     Scenario(
@@ -203,6 +204,7 @@ ALL = (
         "many",
         ("jarvis pull hf.co", "jarvis pull -d", "aria2 -i"),
         100 * KIB,
+        quick_tools=("jarvis pull hf.co", "aria2 -i"),
         files=1000,
         round_trip_s=0.02,
     ),
