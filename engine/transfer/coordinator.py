@@ -178,7 +178,7 @@ class Coordinator:
             return False
         number = self._ledger.next_number
         lease = transfer.next_lease(
-            number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes_soon, now
+            number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes_for(transfer), now
         )
         if lease is None:
             return False

@@ -112,3 +112,12 @@ class Roster:
     def missing_segments(self) -> int:
         """About how many segments nobody fetches yet; each file that has not begun counts as one."""
         return sum(t.missing_segments for t in self.active.values()) + self._backlog.count
+
+    def missing_beside(self, transfer: FileTransfer, enough: int) -> int:
+        """The same without this file, counted up to enough."""
+        count = self._backlog.count
+        for other in self.active.values():
+            if count >= enough:
+                return enough
+            count += other.missing_segments if other is not transfer else 0
+        return min(count, enough)

@@ -3,6 +3,7 @@
 from engine.settings import Settings
 from engine.telemetry import Log
 from engine.transfer.cores import Load
+from engine.transfer.file_transfer import FileTransfer
 from engine.transfer.fleet import PROCESS_FROM_BYTES, Fleet
 from engine.transfer.lane_count import Figures, LaneCount
 from engine.transfer.lane_memory import LaneMemory
@@ -43,10 +44,11 @@ class Staffing:
         """How many may have a lease; no more than a limit is for, unless the user says how many."""
         return min(self._lane_count.now, self._asked or self._limiter.most_lanes)
 
-    @property
-    def lanes_soon(self) -> int:
-        """How many may have to share what is left."""
-        return self._lane_count.soon
+    def lanes_for(self, transfer: FileTransfer) -> int:
+        """How many may have to share what is left of a file, soon: those that no other file has work for. Small leases
+        cost a round trip each, and are only for the end of a pull."""
+        lanes = self._lane_count.soon
+        return max(1, lanes - self._roster.missing_beside(transfer, lanes))
 
     @property
     def is_climbing(self) -> bool:

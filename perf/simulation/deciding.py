@@ -145,7 +145,7 @@ class Decider:
         if now < file.resume_at or not file.may_lease:
             return None
         is_first, number = not file.is_known, self._ledger.next_number
-        span = file.next_span(number, slot.pulse.rate_bytes_s, self.lane_count.soon)
+        span = file.next_span(number, slot.pulse.rate_bytes_s, self._lanes_for(file))
         if span is None:
             return None
         self.cost.leases += 1
@@ -153,6 +153,15 @@ class Decider:
         self._ledger.enter(slot, file.number)
         self._watch.begin(slot, number, now)
         return Order(slot.cell, number, span, is_first)
+
+    def _lanes_for(self, file: File) -> int:
+        """Staffing.lanes_for, Roster.missing_beside."""
+        lanes, others = self.lane_count.soon, self.files - self._begun
+        for other in self.active.values():
+            if others >= lanes:
+                return 1
+            others += other.missing_segments if other is not file else 0
+        return max(1, lanes - others)
 
     # What lanes report
 

@@ -116,6 +116,13 @@ def test_small_files_behind_a_long_way_get_the_ceiling():
     assert world.now < 1.5 * 1000 * 0.022 / CEILING + 0.5
 
 
+def test_leases_of_one_file_are_not_cut_fine_while_others_wait():
+    """Behind a long way each request costs a round trip: 30 files of 50 segments take fewer than one for two."""
+    link = Link(edges=((1.0, 30 * MB),), round_trip_s=0.1)
+    world = played(link, size=400 * MIB, files=30)
+    assert world.decider.cost.leases < 30 * 50 / 2
+
+
 # No lane holds a file up
 
 
