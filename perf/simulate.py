@@ -59,8 +59,9 @@ def _report(
         f"Measured: {names}. Model: commit `{machine.commit()['commit'][:12]}`. Predicted is the model's time (median "
         f"of {len(rows[0].predicted)} draws of edges) plus {prediction.startup_s(found):.2f} s, which a pull of 1 KiB "
         "takes from exec to exit. The links are those of the scenarios' own tables: each connection's cap, the total, "
-        "the round trip. A further worker process takes 0.1 s to start, a core hashes 1.65 GiB/s. Nothing is fitted. "
-        f"The model has no processor: where cores are short (load beyond {here['cores']}), real runs take longer."
+        "the round trip; together they bring what the machine carries without any cap, "
+        f"{prediction.ceiling_bytes_s(found) / 1e6:.0f} MB/s in the same results. A further worker process takes 0.1 s "
+        f"to start, a core hashes 1.65 GiB/s. Nothing is fitted. Load beyond {here['cores']}: cores were short."
     )
     yield from ["", "## Past this machine", ""]
     yield from (f"- **{outcome.case.name}**: {outcome.case.title}." for outcome in outcomes)

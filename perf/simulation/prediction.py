@@ -1,16 +1,19 @@
 """How well the model foretells what was really measured (pure but for the model's own runs).
 
 A predicted run is the model's time from the first request to the last byte's hash, and the time that `jarvis pull`
-of 1 KiB takes in the same result: everything that is not the link. Nothing is fitted to a scenario.
+of 1 KiB takes in the same results: everything that is not the link. What the machine itself can carry, as the
+scenario without any cap shows in the same results, is the most of every link. Nothing is fitted to a scenario.
 """
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perf import results
 from perf.results import Result
 from perf.simulation import cases
+from perf.simulation.cases import Case
+from perf.simulation.links import UNLIMITED
 from perf.simulation.outcome import play
 
 BOUND = 0.15
@@ -44,16 +47,28 @@ def startup_s(found: Sequence[Result]) -> float | None:
     return statistics.median(times) if times else None
 
 
+def ceiling_bytes_s(found: Sequence[Result]) -> float:
+    """What the machine carries where no link is in the way."""
+    times = _times(found, "http-2g-nohash")
+    sizes = [block["size_bytes"] for one in found if (block := results.block(one, "http-2g-nohash"))]
+    return sizes[0] / (statistics.median(times) - (startup_s(found) or 0.0)) if times else UNLIMITED
+
+
+def _under(ceiling: float, case: Case) -> Case:
+    return replace(case, link=replace(case.link, total=min(case.link.total, ceiling)))
+
+
 def predictions(found: Sequence[Result]) -> list[Prediction]:
     """Of all scenarios that are in the results. Raises ValueError where the start-up time was not measured."""
     besides = startup_s(found)
     if besides is None:
         raise ValueError("no run of the scenario tiny: it tells what a pull takes besides the link")
+    ceiling = ceiling_bytes_s(found)
     return [
         Prediction(
             name,
             times,
-            tuple(besides + play(case, seed).hashed_s for seed in range(_DRAWS)),
+            tuple(besides + play(_under(ceiling, case), seed).hashed_s for seed in range(_DRAWS)),
             statistics.median(_of_ours(found, name, "load1") or [0.0]),
         )
         for name, case in cases.measured().items()

@@ -38,6 +38,19 @@ def test_prediction_is_the_model_and_what_a_pull_takes_besides(monkeypatch):
     assert row.is_within
 
 
+def test_no_link_carries_more_than_the_machine(monkeypatch):
+    """What it carries without a cap is measured in the same result, start-up not counted."""
+    monkeypatch.setattr(prediction, "_DRAWS", 1)
+    found = result(
+        tiny=block(timed("jarvis", 0.5)),
+        http_2g_nohash=block(timed("jarvis", 20.5)),
+        capped_40m=block(timed("jarvis", 11.0)),
+    )
+    found["scenarios"]["capped-40m"]["size_bytes"] = 1 << 30
+    (row,) = predictions([found])
+    assert 10.5 < row.predicted[0] < 11.5
+
+
 def test_prediction_without_start_up_is_refused():
     """It would be fitted, else."""
     with pytest.raises(ValueError, match="tiny"):
