@@ -93,7 +93,8 @@ class Staffing:
                 may_grow=self._roster.missing_segments >= before
                 and before < self._limiter.most_lanes
                 and not is_held_up
-                and not self._load.is_bound,
+                # Where each lane brings what the others do, it is not the processor that keeps them from more.
+                and (self.is_in_proportion or not self._load.is_bound),
                 # A lane or two are always between two leases. Those that are too many have theirs until it is over.
                 is_full=not is_held_up and before - before // 8 - 1 <= self._fleet.busy_count <= before,
                 silent_s=self._fleet.silent_s,
