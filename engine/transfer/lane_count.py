@@ -4,7 +4,7 @@ It starts with a few and multiplies them as long as that brings goodput: a link 
 within half a second, and a link, server or processor that has no more to give is not crowded (on loopback four lanes in
 one process beat eight in two by a tenth). A level is judged once all its lanes have delivered, so that connecting, TLS
 and a worker's start do not count against it, and over a time that grows with the link's round trip. What brought
-nothing is taken back.
+nothing is taken back, to half of it first.
 
 Then the number is settled, and only tried again now and then: a quarter more, ever more rarely where that is in vain,
 and half where goodput has fallen, as often as that brings no less: some servers and links give less to many lanes than
@@ -61,6 +61,8 @@ class _Trial(msgspec.Struct):
     pays_from_bytes_s: float
     """Below this it is taken back."""
     kind: Literal["climb", "more", "fewer"]
+    is_last: bool = False
+    """Of a climb: more than this was too many already."""
 
     @property
     def window_s(self) -> float:
@@ -69,11 +71,14 @@ class _Trial(msgspec.Struct):
 
 class LaneCount:
     """`now` is how many lanes may have a lease. asked: what the user said, which is taken at once. first: to begin
-    with, where an earlier run has learned something."""
+    with. learned: by an earlier run; half of it is where this one begins, for the rest must pay anew."""
 
-    def __init__(self, asked: int | None = None, *, first: int = FIRST) -> None:
+    def __init__(self, asked: int | None = None, *, first: int = FIRST, learned: int | None = None) -> None:
         self.ceiling = asked or CEILING
+        if learned is not None:
+            first = max(first, min(learned, self.ceiling) // 2)
         self.now = self._goal = asked or max(1, min(first, self.ceiling))
+        self._factor = _STEEP if learned is None else 2
         self._is_fixed = asked is not None
         self._trial = None if self._is_fixed else _Trial(self.now, 0.0, "climb")
         self._rate = 0.0
@@ -103,7 +108,7 @@ class LaneCount:
     @property
     def soon(self) -> int:
         """How many there will be if the climb goes on: what is left of a file must be enough for them, too."""
-        return min(_STEEP * self.now, self.ceiling) if self.is_climbing else self.now
+        return min(self._factor * self.now, self.ceiling) if self.is_climbing else self.now
 
     @property
     def learned(self) -> int | None:
@@ -184,7 +189,9 @@ class LaneCount:
         if trial.kind != "fewer" and self.now != trial.fallback:
             in_proportion = self._rate * self.now / trial.fallback
             self.is_in_proportion = rate - self._rate >= _PROPORTION * (in_proportion - self._rate)
-        if rate < trial.pays_from_bytes_s:
+        if rate < trial.pays_from_bytes_s and trial.kind == "climb" and self.now > 2 * trial.fallback:
+            self._try(2 * trial.fallback, figures.now, msgspec.structs.replace(trial, is_last=True))
+        elif rate < trial.pays_from_bytes_s:
             self._settle(trial.fallback, figures.now)
             self._patience_s, self._step = min(2 * self._patience_s, _LONGEST_PATIENCE_S), _SMALL_STEP
         elif trial.kind == "more":
@@ -194,11 +201,11 @@ class LaneCount:
             self._patience_s = _PATIENCE_S
             self._settle(self.now, figures.now, rate)
             self._try_fewer(rate, figures.now)
-        elif self.now >= self.ceiling:
+        elif self.now >= self.ceiling or trial.is_last:
             self._settle(self.now, figures.now, rate)
         elif figures.may_grow:
             self._rate = rate
-            self._try(_STEEP * self.now, figures.now, _Trial(self.now, WORTH * rate, "climb"))
+            self._try(self._factor * self.now, figures.now, _Trial(self.now, WORTH * rate, "climb"))
 
     def _reconsider(self, rate: float, figures: Figures) -> None:
         """Settled: has goodput fallen, or may a few lanes more pay?"""

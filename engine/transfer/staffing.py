@@ -33,7 +33,7 @@ class Staffing:
         self._limiter = limiter
         self._asked = settings.connections
         self._memory, self._remembered = memory, memory.recall()
-        self._lane_count = LaneCount(settings.connections, first=self._remembered or first)
+        self._lane_count = LaneCount(settings.connections, first=first, learned=self._remembered)
         self._load = Load()
         self._is_due = False
         self._ended = self._wholes = 0

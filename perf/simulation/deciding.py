@@ -16,7 +16,7 @@ from engine.settings import Settings
 from engine.spans import Span
 from engine.transfer.fleet import Fleet, Sizing, Slot
 from engine.transfer.health import Verdict
-from engine.transfer.lane_count import FIRST, Figures, LaneCount
+from engine.transfer.lane_count import Figures, LaneCount
 from engine.transfer.ledger import Ledger
 from engine.transfer.messages import Shortened
 from engine.transfer.relief import Relief
@@ -77,7 +77,7 @@ class Decider:
     new_host: Callable[[int], Any]
     cores: int = 2
     asked: int | None = None
-    first: int = FIRST
+    learned: int | None = None
     cost: Cost = field(default_factory=Cost)
     active: dict[int, File] = field(default_factory=dict)
     journal_bytes: int = 0
@@ -86,7 +86,7 @@ class Decider:
     """When a lane that may work first found nothing left to do."""
 
     def __post_init__(self) -> None:
-        self.lane_count = LaneCount(self.asked, first=self.first)
+        self.lane_count = LaneCount(self.asked, learned=self.learned)
         self._fleet = ModelFleet(self.lane_count.ceiling, self.cores, self.new_host)
         self._ledger = Ledger()
         self._watch = Watch(_STALL_TIMEOUT_S)

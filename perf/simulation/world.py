@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from engine.spans import Span
 from engine.transfer.cells import BODY, IDLE
-from engine.transfer.lane_count import FIRST
 from engine.transfer.messages import Down, Revoke, Shorten
 from engine.transport.retry import Failure
 from perf.simulation.deciding import Decider, Order
@@ -37,8 +36,8 @@ class Pull:
     files: int = 1
     lanes: int | None = None
     """As --connections; None lets the engine choose."""
-    first: int = FIRST
-    """Lanes to begin with, as an earlier pull may have learned."""
+    learned: int | None = None
+    """What an earlier pull found to pay."""
     hash_bytes_s: float = 0.0
     """Of one core; 0: nothing is verified."""
     cores: int = 2
@@ -73,7 +72,12 @@ class World:
         self._has_stalled = link.stalls_at_byte is None
         self.hashing = Hashing(pull.hash_bytes_s, pull.cores)
         self.decider = Decider(
-            pull.files, lambda n: make_file(n, pull.size), self._new_host, pull.cores, pull.lanes, pull.first
+            pull.files,
+            lambda n: make_file(n, pull.size),
+            self._new_host,
+            pull.cores,
+            pull.lanes,
+            pull.learned,
         )
 
     def run(self, until_s: float = float("inf")) -> "World":

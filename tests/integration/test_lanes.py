@@ -45,7 +45,7 @@ def test_capped_connections_get_many_and_the_next_pull_begins_there(
     wait_until(lambda: lanes_at_work(trial) == 32, "all of them to work", timeout_s=30)
     second.interrupt_group()
     second.wait().check(130)
-    assert [line for line in logged(trial, "lanes.counted") if line["before"] < 32] == []
+    assert [line for line in logged(trial, "lanes.counted") if line["before"] < 16] == []
 
 
 def lanes_at_work(trial: Trial) -> int:

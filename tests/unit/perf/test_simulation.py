@@ -55,9 +55,9 @@ def test_slow_start_far_away_is_not_mistaken_for_a_full_link(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_link_that_four_lanes_fill_is_not_crowded(seed):
-    """What more lanes brought nothing for is taken back within a second; later a few are tried, ever more rarely."""
+    """What more lanes brought nothing for is taken back within seconds; later a few are tried, ever more rarely."""
     world = watched(Link(total=125 * MB, round_trip_s=0.01), 60.0, seed)
-    assert lanes_at(world, 1.0) == FIRST
+    assert lanes_at(world, 4.0) == FIRST
     assert lanes_at(world, 60.0) <= FIRST + 1
     assert len(world.lanes_over_time) <= 10
     assert came_between(world, 5.0, 60.0) >= 0.99 * 125 * MB
@@ -99,13 +99,13 @@ def test_a_server_that_refuses_is_not_asked_on_and_on(seed):
     assert came_between(world, 5.0, 60.0) >= 0.5 * 12 * 40 * MB
 
 
-def test_what_an_earlier_pull_learned_needs_no_climb():
-    """The same link, begun with the number that the first pull settled at."""
+def test_what_an_earlier_pull_learned_needs_little_climb():
+    """The same link, begun with half of the number that the first pull settled at."""
     link = Link(edges=((1.0, 40 * MB),), round_trip_s=0.02)
     learned = watched(link, 10.0).decider.lane_count.learned
     assert learned == CEILING
-    again = World(link, Pull(size=ENDLESS, first=learned)).run(10.0)
-    assert again.lanes_over_time == [(0.0, CEILING)]
+    again = World(link, Pull(size=ENDLESS, learned=learned)).run(10.0)
+    assert [lanes for _, lanes in again.lanes_over_time] == [CEILING // 2, CEILING]
 
 
 def test_small_files_behind_a_long_way_get_the_ceiling():

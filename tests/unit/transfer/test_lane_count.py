@@ -13,8 +13,10 @@ TICK_S = 0.02
 class Link:
     """A link that gives rate(lanes) bytes a second; a new lane delivers start_s after it was called for."""
 
-    def __init__(self, rate: Callable[[int], float], start_s: float = 0.01, first: int = FIRST) -> None:
-        self.count = LaneCount(first=first)
+    def __init__(
+        self, rate: Callable[[int], float], start_s: float = 0.01, learned: int | None = None
+    ) -> None:
+        self.count = LaneCount(learned=learned)
         self.now = 0.0
         self.levels = [self.count.now]
         self.rate, self._start_s = rate, start_s
@@ -49,11 +51,11 @@ def test_a_link_that_is_full_is_not_crowded():
     """The first step brings nothing and is taken back; then a lane more is tried now and then, ever more rarely."""
     link = Link(lambda lanes: 100 * MB if lanes else 0)
     link.run(2.0)
-    assert (link.levels, link.count.learned) == ([4, 16, 4], 4)
+    assert (link.levels, link.count.learned) == ([4, 16, 8, 4], 4)
     assert not link.count.is_in_proportion
     link.run(300.0)
-    assert link.levels[3:] == [5, 4] * (len(link.levels[3:]) // 2)
-    assert len(link.levels) <= 3 + 2 * 7
+    assert link.levels[4:] == [5, 4] * (len(link.levels[4:]) // 2)
+    assert len(link.levels) <= 4 + 2 * 7
 
 
 def test_a_link_that_fills_on_the_way_is_filled():
@@ -66,7 +68,8 @@ def test_a_link_that_fills_on_the_way_is_filled():
 def test_a_link_that_collapses_under_many_lanes_goes_back_and_comes_near_in_small_steps():
     """More lanes that bring less are given up; what is between is found by a quarter at a time."""
     link = Link(lambda lanes: lanes * 10 * MB if lanes <= 12 else 20 * MB)
-    assert link.run(2.0) == 4
+    assert link.run(2.0) == 8
+    assert link.levels == [4, 16, 8]
     link.run(120.0)
     assert link.count.learned is None or 9 <= link.count.learned <= 12
 
@@ -99,7 +102,7 @@ def test_bursts_do_not_pass_for_goodput():
         count.look(Figures(tick * TICK_S, received, 32, may_grow=True, silent_s=TICK_S * (tick % 5)))
         if count.now != levels[-1]:
             levels.append(count.now)
-    assert levels == [4, 16, 4]
+    assert levels == [4, 16, 8, 4]
 
 
 @pytest.mark.parametrize("start_s", [0.0, 0.3, 1.5])
@@ -127,11 +130,14 @@ def test_lanes_without_work_say_nothing_of_the_link():
 
 
 def test_what_was_learned_is_where_the_next_pull_begins():
-    """It climbs on from there, and takes nothing on trust that does not pay."""
-    link = Link(lambda lanes: min(lanes, 16) * 10 * MB, first=16)
+    """Half of it, at once: nothing is taken on trust that does not pay today."""
+    link = Link(lambda lanes: lanes * 10 * MB, learned=32)
+    assert link.run(2.0) == 32
+    assert link.levels == [16, 32]
+    link = Link(lambda lanes: lanes * 10 * MB if lanes <= 16 else 20 * MB, learned=32)
     assert link.run(2.0) == 16
     assert link.levels == [16, 32, 16]
-    assert LaneCount(first=99).now == CEILING
+    assert (LaneCount(learned=99).now, LaneCount(learned=1).now) == (CEILING // 2, FIRST)
 
 
 def test_a_number_that_was_asked_for_is_taken_at_once():
