@@ -129,7 +129,7 @@ class Coordinator:
     def _tick_s(self) -> float:
         if self._limiter.rate is not None:
             return _TICK_S  # shares of less time would be reads of little
-        return _SHORT_TICK_S if self._has_idle or self._staffing.is_climbing else _TICK_S
+        return _SHORT_TICK_S if self._has_idle or self._staffing.is_eager else _TICK_S
 
     def _admit(self, now: float) -> bool:
         """Open files that there is room for. Whether there were any: some need nothing, so there may be room again."""

@@ -93,6 +93,7 @@ class LaneCount:
         """Whether the last lanes that were added brought about as much as those before: each gets what it can get, and
         none takes from another."""
         self._fallen = 0
+        self._is_held_up = False
         self._round_trip_s = float("inf")
         self._silent_s = 0.0
         self._forget_answers()
@@ -102,8 +103,13 @@ class LaneCount:
 
     @property
     def is_climbing(self) -> bool:
-        """Whether the number is still unknown: looks should be frequent."""
+        """Whether the number is still unknown."""
         return self._trial is not None and self._trial.kind == "climb"
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether looks should be frequent: a step of the climb is under way, and not held up on this side."""
+        return self.is_climbing and not self._is_held_up
 
     @property
     def soon(self) -> int:
@@ -203,7 +209,9 @@ class LaneCount:
             self._try_fewer(rate, figures.now)
         elif self.now >= self.ceiling or trial.is_last:
             self._settle(self.now, figures.now, rate)
-        elif figures.may_grow:
+        elif not figures.may_grow:
+            self._is_held_up = True
+        else:
             self._rate = rate
             self._try(self._factor * self.now, figures.now, _Trial(self.now, WORTH * rate, "climb"))
 
@@ -234,6 +242,7 @@ class LaneCount:
 
     def _try(self, lanes: int, now: float, trial: _Trial) -> None:
         self.now, self._trial = min(lanes, self.ceiling), trial
+        self._is_held_up = False
         self._change(now)
 
     def _change(self, now: float) -> None:

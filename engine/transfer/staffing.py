@@ -51,9 +51,9 @@ class Staffing:
         return max(1, lanes - self._roster.missing_beside(transfer, lanes))
 
     @property
-    def is_climbing(self) -> bool:
-        """Whether their number is not known yet, and looks should be frequent."""
-        return self._lane_count.is_climbing
+    def is_eager(self) -> bool:
+        """Whether their number may soon be another, and looks should be frequent."""
+        return self._lane_count.is_eager
 
     @property
     def is_in_proportion(self) -> bool:

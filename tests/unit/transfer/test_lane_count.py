@@ -116,7 +116,9 @@ def test_connecting_is_not_held_against_a_level(start_s):
 def test_what_is_held_up_on_this_side_does_not_grow():
     """A busy processor, a rate limit, too little work: more lanes cannot help. It may change."""
     link = Link(lambda lanes: lanes * 10 * MB)
+    assert link.count.is_eager
     assert link.run(10.0, may_grow=False) == FIRST
+    assert not link.count.is_eager
     assert link.count.learned is None
     assert link.run(10.0) == CEILING
 
