@@ -59,7 +59,7 @@ def _report(
         f"Measured: {names}. Model: commit `{machine.commit()['commit'][:12]}`. Predicted is the model's time (median "
         f"of {len(rows[0].predicted)} draws of edges) plus {prediction.startup_s(found):.2f} s, which a pull of 1 KiB "
         "takes from exec to exit. The links are those of the scenarios' own tables: each connection's cap, the total, "
-        "the round trip; together they bring what the machine carries without any cap, "
+        "the round trip; together they bring what the machine carries and hashes without any cap, "
         f"{prediction.ceiling_bytes_s(found) / 1e6:.0f} MB/s in the same results. A further worker process takes 0.1 s "
         f"to start, a core hashes 1.65 GiB/s. Nothing is fitted. Load beyond {here['cores']}: cores were short."
     )

@@ -1,8 +1,9 @@
 """How well the model foretells what was really measured (pure but for the model's own runs).
 
 A predicted run is the model's time from the first request to the last byte's hash, and the time that `jarvis pull`
-of 1 KiB takes in the same results: everything that is not the link. What the machine itself can carry, as the
-scenario without any cap shows in the same results, is the most of every link. Nothing is fitted to a scenario.
+of 1 KiB takes in the same results: everything that is not the link. The model has no processor: what the machine can
+carry and hash, as the scenario without any cap shows in the same results, is the most of every link. Nothing is fitted
+to a scenario.
 """
 
 import statistics
@@ -17,6 +18,8 @@ from perf.simulation.links import UNLIMITED
 from perf.simulation.outcome import play
 
 BOUND = 0.15
+_UNCAPPED = "http-2g-sha256"
+_TOOLS = {"stall": "jarvis unstalled"}
 _DRAWS = 41
 """Runs of the model for a scenario; which edges a pull meets is chance."""
 
@@ -48,9 +51,9 @@ def startup_s(found: Sequence[Result]) -> float | None:
 
 
 def ceiling_bytes_s(found: Sequence[Result]) -> float:
-    """What the machine carries where no link is in the way."""
-    times = _times(found, "http-2g-nohash")
-    sizes = [block["size_bytes"] for one in found if (block := results.block(one, "http-2g-nohash"))]
+    """What the machine carries and hashes where no link is in the way."""
+    times = _times(found, _UNCAPPED)
+    sizes = [block["size_bytes"] for one in found if (block := results.block(one, _UNCAPPED))]
     return sizes[0] / (statistics.median(times) - (startup_s(found) or 0.0)) if times else UNLIMITED
 
 
@@ -86,7 +89,9 @@ def _of_ours(found: Sequence[Result], scenario: str, key: str) -> tuple[float, .
         value
         for result in found
         if (block := results.block(result, scenario)) and block["as_specified"]
-        for tool in [next(name for name in block["commands"] if name.startswith("jarvis"))]
+        for tool in [
+            next(name for name in block["commands"] if name.startswith(_TOOLS.get(scenario, "jarvis")))
+        ]
         for value in results.values(block, tool, key)
     )
 

@@ -19,7 +19,7 @@ def test_links_of_scenarios_are_read_from_their_own_tables():
         (pytest.approx(0.6), 60e6),
     )
     found = cases.measured()
-    assert list(found) == ["capped-40m", "far-8", "unequal", "cap-1gbit"]
+    assert list(found) == ["capped-40m", "far-8", "unequal", "stall", "cap-1gbit"]
     assert found["far-8"].pull.lanes == 8
     assert found["cap-1gbit"].pull.hash_bytes_s > 0
 
@@ -43,11 +43,11 @@ def test_no_link_carries_more_than_the_machine(monkeypatch):
     monkeypatch.setattr(prediction, "_DRAWS", 1)
     found = result(
         tiny=block(timed("jarvis", 0.5)),
-        http_2g_nohash=block(timed("jarvis", 20.5)),
-        capped_40m=block(timed("jarvis", 11.0)),
+        http_2g_sha256=block(timed("jarvis", 20.5)),
+        stall=block(timed("jarvis", 99.0), timed("jarvis unstalled", 11.0)),
     )
-    found["scenarios"]["capped-40m"]["size_bytes"] = 1 << 30
     (row,) = predictions([found])
+    assert row.measured == (11.0,)
     assert 10.5 < row.predicted[0] < 11.5
 
 
