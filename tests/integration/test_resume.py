@@ -104,7 +104,7 @@ def test_a_killed_worker_is_replaced_and_costs_what_it_had_in_flight(paced: Tria
     result = running.wait().check()
     kinds = [event["kind"] for event in result.events_named("retry")]
     assert "worker" in kinds
-    assert set(kinds) == {"worker"}
+    assert set(kinds) <= {"worker", "slow"}, "answers that began at the old pace may be left for faster ones"
     in_flight = LANES_OF_WORKERS // 2 * SEGMENT
     buffered = LANES_OF_WORKERS // 2 * MIB  # what the kernel had taken for sockets that nobody reads any more
     assert paced.origin.bytes_sent() <= SIZE + in_flight + buffered
