@@ -20,7 +20,8 @@ BASELINES = ("single",)
 """What nobody would pick as a tool."""
 RIVALS = 4
 NOTE = (
-    f"the fastest {RIVALS} of the peers measured, with their best settings; of many files aria2 hashes none"
+    f"the {RIVALS} fastest peers, with their best settings; "
+    "jarvis hashes in all but the first two, others only where it says verified"
 )
 COLUMNS, GAP, LABEL, VALUE, HEAD, ROW = 2, 36, 88, 58, 46, 23
 
