@@ -1,7 +1,7 @@
 """The coordinator: one loop for all files of a pull, on the caller's thread.
 
 It opens files, deals leases to idle lanes, takes in what lanes and helper threads report, and looks at every
-lane's figures ten times a second. Everything that blocks is elsewhere: lanes receive and write, helper threads
+lane's figures ten to fifty times a second. Everything that blocks is elsewhere: lanes receive and write, helper threads
 hash, sync and rename; what they have to say arrives in one inbox.
 
 What it keeps is elsewhere, too: files in the roster, leases in the ledger, lanes and hosts in staffing and the fleet,
@@ -65,7 +65,7 @@ class Coordinator:
         observer: Observer,
         limit_rate: Callable[[], int | None] | None = None,
     ) -> None:
-        """limit_rate is asked ten times a second; without it, what the settings say holds throughout."""
+        """limit_rate is asked at least ten times a second; without it, what the settings say holds throughout."""
         self._inbox: Inbox = queue.SimpleQueue()
         self._in_hand: tuple[Any, Any] | None = None
         """The message that is being taken in: a Ctrl-C may strike in its midst, and its bytes are on disk."""
@@ -285,15 +285,21 @@ class Coordinator:
             transfer.settle()
             transfer.try_finish()
 
-    # Ten times a second
+    # The tick
 
     def _tick(self, now: float) -> None:
         self._obey(self._limit_rate())
         is_limited = self._limiter.rate is not None
         self._staffing.count(now)
         self._limiter.deal(now, self._ledger.cells)
-        done = self._roster.done_bytes
-        for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=is_limited):
+        verdicts = self._watch.look(
+            self._ledger.slots,
+            now,
+            done_bytes=self._roster.done_bytes,
+            is_limited=is_limited,
+            streams=self._roster.stream_leases,
+        )
+        for verdict in verdicts:
             self._replace(verdict, now)
         if self._has_idle and not is_limited:
             self._relief.give(
@@ -316,8 +322,6 @@ class Coordinator:
         """Take a lease from a lane that is stalled or slow; its remainder is leased anew."""
         number = verdict.lease
         transfer = self._roster.active[self._ledger.file_of(number)]
-        if verdict.kind == "slow" and transfer.leases.is_stream:
-            return  # it would begin again at zero
         held = transfer.leases.out[number]
         shown = redact(held.lease.url)
         words = f"A connection to {shown} is far slower than the others"

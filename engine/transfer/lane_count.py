@@ -8,9 +8,8 @@ nothing is taken back, to half of it first.
 
 Then the number is settled, and only tried again now and then: a quarter more, ever more rarely where that is in vain,
 and half where goodput has fallen, as often as that brings no less: some servers and links give less to many lanes than
-to few. Small files behind a long
-round trip are another matter: lanes that mostly wait for answers are in nobody's way, so they double at once, without
-being judged. While a server pushes back the number falls, and comes back slowly.
+to few. Small files behind a long round trip are another matter: lanes that mostly wait for answers are in nobody's way,
+so they double at once, without being judged. While a server pushes back the number falls, and comes back slowly.
 """
 
 from typing import Literal

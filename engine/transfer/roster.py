@@ -90,6 +90,11 @@ class Roster:
         """What came of every file, in order; missing, where nothing did."""
         return [outcome or missing for outcome in self._outcomes]
 
+    @property
+    def stream_leases(self) -> set[int]:
+        """Leases that are out of files without ranges, by number."""
+        return {n for t in self.active.values() if t.leases.is_stream for n in t.leases.out}
+
     # Sums
 
     @property

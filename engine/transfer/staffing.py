@@ -82,6 +82,8 @@ class Staffing:
     def count(self, now: float) -> None:
         """More lanes where they pay."""
         self._lane_count.recover(now)
+        if self._asked is not None:
+            return
         self._load.look(now, self._fleet.workers)
         before = self._lane_count.now
         is_held_up = self._limiter.is_reached

@@ -58,9 +58,16 @@ class Watch:
         self._finished_rates.append(slot.pulse.rate_bytes_s)
 
     def look(
-        self, slots: Mapping[int, Slot], now: float, *, done_bytes: int, is_limited: bool
+        self,
+        slots: Mapping[int, Slot],
+        now: float,
+        *,
+        done_bytes: int,
+        is_limited: bool,
+        streams: Collection[int] = (),
     ) -> list[Verdict]:
-        """Leases to take away now; slots by lease. done_bytes: of all files, to see whether anything moves."""
+        """Leases to take away now; slots by lease. done_bytes: of all files, to see whether anything moves. streams:
+        leases that would begin again at zero, so that being slow is no reason."""
         for slot in slots.values():
             self._sample(slot, now)
         views = [_view(number, slot, now) for number, slot in slots.items() if slot.revoked_at is None]
@@ -73,7 +80,7 @@ class Watch:
         )
         if any(verdict.kind == "stalled" for verdict in verdicts):
             self._note_stall(done_bytes)
-        return self._within_means(verdicts, now)
+        return self._within_means([v for v in verdicts if v.kind == "stalled" or v.lease not in streams], now)
 
     def _within_means(self, verdicts: list[Verdict], now: float) -> list[Verdict]:
         """All that are stalled, and as many slow ones as may be replaced by now."""

@@ -133,10 +133,10 @@ def wake(wire: socket.socket) -> None:
 
 def bytes_waiting(wire: socket.socket) -> int:
     """Received by this machine and read by nobody yet, in bytes (tcp(7), SIOCINQ); 0 where that cannot be asked."""
-    import fcntl  # not on Windows, and only for a connection that is given up
-    import struct
-    import termios
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import fcntl  # not on Windows, and only for a connection that is given up
+        import struct
+        import termios
 
-    with contextlib.suppress(OSError, ValueError):
         return int(struct.unpack("i", fcntl.ioctl(wire.fileno(), termios.FIONREAD, bytes(4)))[0])
     return 0

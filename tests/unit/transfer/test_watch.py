@@ -80,6 +80,24 @@ def test_slow_lanes_are_replaced_at_once_but_not_for_ever() -> None:
     assert 64 + 10 <= sum(replaced) <= 64 + 15
 
 
+def test_a_slow_stream_is_left_alone_and_uses_nothing_up() -> None:
+    """It would begin again at zero; others may still be replaced."""
+    now = time.monotonic()
+    watch = Watch(10)
+    slots = slots_at_work(watch, 8, now)
+    watch.look(slots, now, done_bytes=0, is_limited=False)
+    found = []
+    for tenth in range(1, 100):
+        for number, slot in slots.items():
+            slot.cell.add_received(100_000 if number > 1 else 1_000)
+        moment = now + tenth / 10
+        found = watch.look(
+            slots, moment, done_bytes=0, is_limited=False, streams={0, 1} if tenth < 99 else {0}
+        )
+        assert tenth == 99 or not found
+    assert [(verdict.lease, verdict.kind) for verdict in found] == [(1, "slow")]
+
+
 def test_what_a_lane_may_be_expected_to_bring() -> None:
     """What it brought of late; like the others while it is new; nothing once it waits for longer than is usual."""
     now = time.monotonic()
