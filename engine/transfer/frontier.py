@@ -1,22 +1,25 @@
 """The frontier: SHA-256 follows the written prefix while the rest still arrives.
 
-SHA-256 is sequential, so one thread per file reads back what the lanes wrote (warm in the page cache) and
-hashes it (hashlib releases the GIL). Segments that an earlier run wrote are only believed here: they are
+SHA-256 is sequential, so one thread per file hashes what the lanes wrote where it lies, in the page cache (hashlib
+releases the GIL). Segments that an earlier run wrote are only believed here: they are
 checked against their xxh3 in the same pass, and one that does not agree is not hashed but reported.
 """
 
 import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 
 import xxhash
 
 from engine.digest import Hasher, start_hash
 from engine.spans import Grid
+from engine.store.mapping import map_span
 
+_MAPPED_BYTES, _MAPPED_FROM_BYTES = 1 << 23, 1 << 16
+"""What is mapped at once, so that the hash has the interpreter out of its way; less than the latter is copied as fast."""
 _WARM_BYTES = 1 << 18
-"""What is read back at once: it shall still be in the core's own cache when it is hashed. Beside busy lanes a buffer
-of 4 MiB made reading back nearly as dear as SHA-256 itself."""
+"""What is read back at once, where it cannot be mapped: it shall still be in the core's own cache when it is hashed."""
 
 
 class Frontier:
@@ -37,7 +40,7 @@ class Frontier:
         """xxh3_64 by index of segments that an earlier run vouches for; None: nobody does, find it out."""
         self.found: dict[int, int] = {}
         """Checks that were found out on the way."""
-        self._buffer = memoryview(bytearray(min(chunk_size, _WARM_BYTES, max(grid.size, 1))))
+        self._chunk_size = chunk_size
         self.offset = 0
         """How far the file is proven and hashed; always a segment's edge between calls, or the end."""
         self.limit = 0
@@ -85,7 +88,7 @@ class Frontier:
             return True
         before = {name: h.copy() for name, h in self._hashers.items()} if must_check else {}
         check = xxhash.xxh3_64()
-        for piece in read_span(self._fd, span.start, span.stop, self._buffer):
+        for piece in view_span(self._fd, span.start, span.stop, self._chunk_size):
             if must_check:
                 check.update(piece)
             for hasher in self._hashers.values():
@@ -97,6 +100,21 @@ class Frontier:
             self.found[index] = check.intdigest()
         self.offset = span.stop
         return True
+
+
+def view_span(fd: int, start: int, stop: int, chunk_size: int) -> Iterator[memoryview]:
+    """As read_span, without a copy where the system can map files; at most chunk_size bytes at a time. Only for a part:
+    whoever shortens a file under its mapping ends this process, and a part is ours alone."""
+    buffer = None
+    while start < stop:
+        end = min(stop, start + min(chunk_size, _MAPPED_BYTES))
+        with map_span(fd, start, end) if end - start >= _MAPPED_FROM_BYTES else nullcontext() as mapped:
+            if mapped is not None:
+                yield mapped
+        if mapped is None:
+            buffer = buffer or memoryview(bytearray(min(chunk_size, _WARM_BYTES)))
+            yield from read_span(fd, start, end, buffer)
+        start = end
 
 
 def read_span(fd: int, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:

@@ -18,11 +18,15 @@ from engine.transfer.messages import Down, Hello, Up
 from engine.transfer.pipe import Pipe
 
 _ORPHAN_CHECK_S = 0.5
+_NICENESS = 5
+"""Where processors are short, the hash goes first: it is the one thing that cannot be shared out, and what it has not
+done when the last byte comes is waited for."""
 
 
 def main(pipe_fd: int) -> None:
     """Serve orders until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches the whole group; the coordinator decides
+    os.nice(_NICENESS)
     gc.freeze()  # what the imports made stays; spawn.py starts us with the collector off
     gc.enable()
     try:

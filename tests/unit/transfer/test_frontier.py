@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.spans import Grid
-from engine.transfer.frontier import Frontier, check_of, read_span
+from engine.transfer.frontier import Frontier, check_of, read_span, view_span
 from tests.properties import steady
 
 SEGMENT = 1000
@@ -212,3 +212,24 @@ def test_read_span_and_check(fd):
     assert max(map(len, pieces)) <= 7
     assert check_of(fd, 2000, 3000, buffer) == CHECKS[2]
     assert list(read_span(fd, 5, 5, buffer)) == []
+
+
+@pytest.mark.parametrize("chunk", [1 << 16, 100_000, 1 << 23])
+def test_large_spans_are_the_same_wherever_they_begin(tmp_path, chunk):
+    """Mapped or copied, the views follow one another without a gap, none larger than a hash step may be."""
+    content = random.Random(4).randbytes(5_000_000)
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    with path.open("r+b") as file:
+        for start, stop in [(0, 5_000_000), (4095, 70_000), (123_457, 4_999_999)]:
+            views = [bytes(view) for view in view_span(file.fileno(), start, stop, chunk)]
+            assert b"".join(views) == content[start:stop]
+            assert max(map(len, views)) <= chunk
+
+
+def test_a_file_that_has_become_shorter_is_an_error_not_a_signal(tmp_path):
+    """A mapping of what is not there would end the process at the first look at it."""
+    path = tmp_path / "data"
+    path.write_bytes(bytes(1 << 20))
+    with path.open("r+b") as file, pytest.raises(OSError, match="shorter"):
+        list(view_span(file.fileno(), 0, 3 << 20, 1 << 23))
