@@ -20,6 +20,7 @@ from engine.transfer.proof import Proof
 from engine.transfer.voice import Voice
 
 _log = Log(__name__)
+_HELD_UP_BYTES = 64 << 20
 
 
 class Assembly:
@@ -74,6 +75,14 @@ class Assembly:
     def is_proven(self) -> bool:
         """Whether every byte has come and is hashed."""
         return self.is_complete and self.proof is not None and self.proof.frontier.is_done
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the hash is about to wait for bytes while many have come that lie beyond them."""
+        plan, proof = self.plan, self.proof
+        if plan is None or proof is None or not proof.frontier.is_hashing:
+            return False
+        return plan.written_bytes - plan.frontier_limit >= _HELD_UP_BYTES
 
     @property
     def can_resume(self) -> bool:

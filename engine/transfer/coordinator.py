@@ -178,7 +178,7 @@ class Coordinator:
             return False
         number = self._ledger.next_number
         lease = transfer.next_lease(
-            number, slot.lane, slot.pulse.rate_bytes_s, self._staffing.lanes_for(transfer), now
+            number, slot.lane, self._watch.lease_bytes(slot), self._staffing.lanes_for(transfer), now
         )
         if lease is None:
             return False
@@ -308,6 +308,8 @@ class Coordinator:
                 now,
                 only_slow=not self._staffing.is_in_proportion,
             )
+        if not is_limited:
+            self._relief.unblock(self._roster.active.values(), now)
         self._ledger.end_unresponsive(now)
         self._staffing.ask()
         self._reports.tell(self._roster.active.values(), self._ledger, now)

@@ -212,13 +212,13 @@ class FileTransfer:
         """Whether there may be a lease to give out."""
         return self.state == "active" and now >= self.resume_at and self.leases.may_go_out
 
-    def next_lease(self, number: int, lane: int, rate_bytes_s: float, lanes: int, now: float) -> Lease | None:
-        """The next lease for an idle lane, noted as out, of a file that wants one; None when there is nothing for it
+    def next_lease(self, number: int, lane: int, wanted: int, lanes: int, now: float) -> Lease | None:
+        """The next lease for an idle lane that wants so many bytes, noted as out; None when there is nothing for it
         now."""
         if wait := self._shared.pauses.left_s(self.leases.url):
             self.resume_at = now + wait
             return None
-        lease = self.leases.next(number, lane, rate_bytes_s, lanes, self._setbacks.round)
+        lease = self.leases.next(number, lane, wanted, lanes, self._setbacks.round)
         self._tally.lanes_at_work(len(self.leases.out))
         return lease
 
@@ -232,6 +232,11 @@ class FileTransfer:
         for number in self.leases.out:
             if rest := plan.rest_of(number):
                 yield number, rest
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the hash waits for bytes while many have come that lie beyond them."""
+        return self.state == "active" and self._assembly.is_held_up
 
     def shortened(self, message: Shortened) -> None:
         """A lane leaves the end of its lease to others."""

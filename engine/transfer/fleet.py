@@ -114,8 +114,11 @@ class Fleet:
 
     @property
     def silent_s(self) -> float:
-        """For how long a lane that is receiving has had no byte just now; the median of them."""
-        return median([slot.cell.silent_s for slot in self.slots if slot.cell.state == BODY])
+        """For how long a lane that is receiving has had no byte just now; the median of the half that has brought the
+        most, for the bursts of the others hardly count."""
+        receiving = [slot.cell for slot in self.slots if slot.cell.state == BODY]
+        receiving.sort(key=lambda cell: -cell.received)
+        return median([cell.silent_s for cell in receiving[: (len(receiving) + 1) // 2]])
 
     @property
     def has_processes(self) -> bool:

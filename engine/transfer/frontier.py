@@ -17,7 +17,8 @@ from engine.spans import Grid
 from engine.store.mapping import map_span
 
 _MAPPED_BYTES, _MAPPED_FROM_BYTES = 1 << 23, 1 << 16
-"""What is mapped at once, so that the hash has the interpreter out of its way; less than the latter is copied as fast."""
+"""What is mapped at once, for between two steps the hash waits for the interpreter; less than the latter is copied as
+fast."""
 _WARM_BYTES = 1 << 18
 """What is read back at once, where it cannot be mapped: it shall still be in the core's own cache when it is hashed."""
 
@@ -51,6 +52,11 @@ class Frontier:
     def unproven(self) -> Mapping[int, int | None]:
         """What had to be proven at the beginning, without what was fetched again since."""
         return self._unproven
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether there is anything to hash, not just to follow."""
+        return bool(self._hashers)
 
     @property
     def is_done(self) -> bool:

@@ -71,10 +71,10 @@ class Leases:
         plan = self._assembly.plan
         return self._approach.may_lease and (plan is None or plan.missing_bytes > 0)
 
-    def next(self, number: int, lane: int, rate_bytes_s: float, lanes: int, round_: int) -> Lease | None:
+    def next(self, number: int, lane: int, wanted: int, lanes: int, round_: int) -> Lease | None:
         """A lease with this number for a lane, noted as out in this round of attempts; None when there is nothing
         for it."""
-        span = self._carve(number, rate_bytes_s, lanes)
+        span = self._carve(number, wanted, lanes)
         if span is None:
             return None
         lease = self._approach.lease(
@@ -90,16 +90,16 @@ class Leases:
         self.out[number] = Held(lease, round_)
         return lease
 
-    def _carve(self, number: int, rate_bytes_s: float, lanes: int) -> Span | None:
+    def _carve(self, number: int, wanted: int, lanes: int) -> Span | None:
         plan = self._assembly.plan
         if plan is None:
             # Either nobody has asked yet, or one stream of unknown length is at work.
             is_asked = self._approach.is_open
             return None if is_asked else Span(0, self._version.size or self._assembly.segment_size)
-        return self._carve_of(plan, number, rate_bytes_s, lanes)
+        return self._carve_of(plan, number, wanted, lanes)
 
-    def _carve_of(self, plan: Plan, number: int, rate_bytes_s: float, lanes: int) -> Span | None:
-        return plan.carve_rest(number) if self.is_stream else plan.carve(number, rate_bytes_s, lanes)
+    def _carve_of(self, plan: Plan, number: int, wanted: int, lanes: int) -> Span | None:
+        return plan.carve_rest(number) if self.is_stream else plan.carve(number, wanted, lanes)
 
     # Up
 
@@ -134,7 +134,7 @@ class Leases:
         if manner == "ranges" and not may_proceed(plan.grid.size):
             return drop
         plan.end(probe.lease)
-        span = self._carve_of(plan, probe.lease, 0.0, 1)
+        span = self._carve_of(plan, probe.lease, 0, 1)
         return Proceed(probe.lane, probe.lease, span.stop, go=True) if span else drop
 
     def _begin(self, size: int | None) -> bool:

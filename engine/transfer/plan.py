@@ -9,16 +9,13 @@ from collections.abc import Iterable, Iterator
 
 from engine.spans import Grid, Span, SpanSet
 
-LEASE_SECONDS = 2.0
 LEASE_SEGMENTS = 32
 
 
-def lease_length(remaining: int, segment: int, rate_bytes_s: float, lanes: int) -> int:
-    """How many bytes a lane should be given: about two seconds of its work, at most 32 segments, at most
+def lease_length(remaining: int, segment: int, wanted: int, lanes: int) -> int:
+    """How many bytes a lane should be given: so many as it wants, at most 32 segments, at most
     half of its share of what remains (so that the end is shared out finely), at least one segment."""
-    length = min(
-        int(LEASE_SECONDS * rate_bytes_s), LEASE_SEGMENTS * segment, remaining // (2 * max(lanes, 1))
-    )
+    length = min(wanted, LEASE_SEGMENTS * segment, remaining // (2 * max(lanes, 1)))
     return max(segment, length // segment * segment)
 
 
@@ -75,13 +72,13 @@ class Plan:
             yield Span(start, stop)
             start = stop
 
-    def carve(self, lease: int, rate_bytes_s: float, lanes: int) -> Span | None:
-        """Lease the lowest missing bytes under this number; None when nothing is missing."""
+    def carve(self, lease: int, wanted: int, lanes: int) -> Span | None:
+        """Lease the lowest missing bytes under this number, about so many as wanted; None when nothing is missing."""
         run = self._missing.first()
         if run is None:
             return None
         segment = self.grid.segment_size
-        stop = run.start + lease_length(self._missing.nbytes, segment, rate_bytes_s, lanes)
+        stop = run.start + lease_length(self._missing.nbytes, segment, wanted, lanes)
         edge = max(stop // segment * segment, (run.start // segment + 1) * segment)
         span = Span(run.start, min(edge, run.stop))
         self._missing.remove(span)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from engine.telemetry import Log
-from engine.transfer.endgame import Rest, choose_cut
+from engine.transfer.endgame import Cut, Rest, choose_cut
 from engine.transfer.file_transfer import FileTransfer
 from engine.transfer.ledger import Ledger
 from engine.transfer.messages import Shortened
@@ -39,7 +39,20 @@ class Relief:
             cut = choose_cut(rests.values(), typical, self._watch.delay_s)
             if cut is None:
                 return
-            rest = rests.pop(cut.lease)
+            self._cut(cut, rests.pop(cut.lease))
+
+    def unblock(self, transfers: Iterable[FileTransfer], now: float) -> None:
+        """Where a file's hash waits for slow lanes while much has come beyond them, others take over what they hold."""
+        typical = self._watch.typical_rate(self._ledger.slots.values())
+        for transfer in transfers:
+            if not transfer.is_held_up:
+                continue
+            for rest in list(self._rests(transfer, typical, now)):
+                if rest.rate_bytes_s < _SLOW_SHARE * typical:
+                    self._cut(choose_cut([rest], typical, self._watch.delay_s), rest)
+
+    def _cut(self, cut: Cut | None, rest: Rest) -> None:
+        if cut is not None:
             _log.debug("lease.cut", lease=cut.lease, bytes=rest.stop - cut.stop, rate=int(rest.rate_bytes_s))
             self._ledger.shorten(cut.lease, cut.stop)
 

@@ -15,6 +15,9 @@ _WAITS_TO_JUDGE = 4
 _SLOW_PER_S, _SLOW_AT_ONCE = 1 / 3, 64
 """Slow lanes are replaced at once where edges differ; where a line is just uneven, that must not go on and on."""
 _LATELY_S = 0.3
+_LEASE_WAITS, _SHORTEST_LEASE_S, _LONGEST_LEASE_S = 50, 0.2, 2.0
+"""A lease is as long as so many usual waits for an answer: what it costs to ask for it is then 2 % of it. Where that
+is little, short leases keep the file together: the hash can follow, and a slow lane holds up less."""
 _HEAD_BYTES = 1 << 16
 """An answer's headers, and a little."""
 _FIRST_DELAY_S = 0.1
@@ -38,6 +41,11 @@ class Watch:
     def delay_s(self) -> float:
         """How long an answer usually takes to begin."""
         return median(self._waits) if self._waits else _FIRST_DELAY_S
+
+    def lease_bytes(self, slot: Slot) -> int:
+        """How many bytes the slot's next lease should have."""
+        seconds = min(max(_LEASE_WAITS * self.delay_s, _SHORTEST_LEASE_S), _LONGEST_LEASE_S)
+        return int(seconds * slot.pulse.rate_bytes_s)
 
     def begin(self, slot: Slot, number: int, now: float) -> None:
         """The slot gets this lease."""

@@ -145,7 +145,7 @@ class Decider:
         if now < file.resume_at or not file.may_lease:
             return None
         is_first, number = not file.is_known, self._ledger.next_number
-        span = file.next_span(number, slot.pulse.rate_bytes_s, self._lanes_for(file))
+        span = file.next_span(number, self._watch.lease_bytes(slot), self._lanes_for(file))
         if span is None:
             return None
         self.cost.leases += 1
@@ -242,10 +242,11 @@ class Decider:
             done = self._done_bytes + sum(file.written for file in self.active.values())
             for verdict in self._watch.look(self._ledger.slots, now, done_bytes=done, is_limited=False):
                 self._replace(verdict, now)
+            files: Any = self.active.values()
             if self._has_idle:
-                files: Any = self.active.values()
                 only_slow = not self.lane_count.is_in_proportion
                 self._relief.give(self._vacancies, files, now, only_slow=only_slow)
+            self._relief.unblock(files, now)
 
     def _count(self, now: float) -> None:
         lanes = self.lane_count.now

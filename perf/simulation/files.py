@@ -67,10 +67,10 @@ class File:
             return 0
         return -(-self.plan.missing_bytes // self.segment_size) if self.plan else int(not self.out)
 
-    def next_span(self, number: int, rate_bytes_s: float, lanes: int) -> Span | None:
-        """The next lease for a lane of this rate."""
+    def next_span(self, number: int, wanted: int, lanes: int) -> Span | None:
+        """The next lease for a lane that wants so many bytes."""
         if self.plan is not None:
-            return self.plan.carve(number, rate_bytes_s, lanes)
+            return self.plan.carve(number, wanted, lanes)
         return Span(0, self.size if self.comes_whole else min(self.size, self.segment_size))
 
     def opened(self, number: int, asked: Span) -> Span:
@@ -83,7 +83,12 @@ class File:
                 url=_URL, url_hash=1, size=self.size, segment_size=self.segment_size, digest=_DIGEST
             )
             self._journal = Journal.create(self._path, header)
-        return self.plan.carve(number, 0.0, 1) or asked
+        return self.plan.carve(number, 0, 1) or asked
+
+    @property
+    def is_held_up(self) -> bool:
+        """As Assembly has it."""
+        return self.plan is not None and self.plan.written_bytes - self.plan.frontier_limit >= 64 << 20
 
     def wrote_segment(self, index: int) -> None:
         assert self.plan is not None

@@ -1,10 +1,17 @@
 """engine.transfer.fleet: how many lanes and processes a pull may have."""
 
+import queue
+import time
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from engine.settings import Settings
 from engine.transfer import fleet
-from engine.transfer.fleet import Sizing, first_lanes, size_fleet
+from engine.transfer.cells import BODY, Cells
+from engine.transfer.fleet import Sizing, Slot, first_lanes, size_fleet
+from engine.transport.auth import Credentials
 
 
 @pytest.mark.parametrize(
@@ -30,3 +37,18 @@ def test_a_lane_under_tls_has_a_core_of_its_own(
     monkeypatch.setattr(fleet, "usable_cores", lambda: cores)
     assert first_lanes(is_tls=True) == lanes
     assert first_lanes(is_tls=False) == 4
+
+
+def test_how_bursty_a_link_is_the_busy_lanes_tell() -> None:
+    """Two lanes that hardly get a byte bring it in rare bursts, which say nothing of those that fill the link."""
+    group = fleet.Fleet(Settings(), Credentials(), queue.SimpleQueue())
+    host: Any = SimpleNamespace(cells=Cells(4), is_process=False)
+    group.slots.extend(Slot(host, lane) for lane in range(4))
+    for slot in group.slots:
+        slot.cell.set_state(BODY)
+        slot.cell.add_received(1_000)
+    quiet_s = 0.05
+    time.sleep(quiet_s)
+    for slot in group.slots[:2]:
+        slot.cell.add_received(1_000_000)
+    assert group.silent_s < quiet_s <= group.slots[3].cell.silent_s

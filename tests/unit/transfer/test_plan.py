@@ -51,11 +51,11 @@ class PlanMachine(RuleBasedStateMachine):
         self.position[self.number] = span.start
         self.lost[self.number] = set()
 
-    @rule(rate=st.floats(0, 40), lanes=st.integers(0, 6))
-    def carve(self, rate, lanes):
+    @rule(wanted=st.integers(0, 80), lanes=st.integers(0, 6))
+    def carve(self, wanted, lanes):
         self.number += 1
         run_goes_on = set(self.missing)
-        span = self.plan.carve(self.number, rate, lanes)
+        span = self.plan.carve(self.number, wanted, lanes)
         if span is not None:
             edge = span.stop % SEGMENT == 0 or span.stop not in run_goes_on
             assert edge, "a lease ends on a segment's edge, or where nothing is missing any more"
@@ -145,7 +145,7 @@ class PlanMachine(RuleBasedStateMachine):
         """Whatever came before, ending all leases and fetching what is missing completes the file."""
         for lease in list(self.leases):
             self.plan.end(lease)
-        while (span := self.plan.carve(0, 1e9, 1)) is not None:
+        while (span := self.plan.carve(0, 1 << 30, 1)) is not None:
             for index in self.plan.wrote_piece(span):
                 self.plan.wrote_segment(index)
             self.plan.end(0)
@@ -158,12 +158,12 @@ TestPlan.settings = steady(150, stateful_step_count=40)
 
 
 @pytest.mark.parametrize(
-    ("remaining", "rate", "lanes", "segments"),
+    ("remaining", "wanted", "lanes", "segments"),
     [
         (1 << 40, 0, 8, 1),  # nothing is known of the lane yet
         (1 << 40, 1 * MIB, 8, 1),
-        (1 << 40, 20 * MIB, 8, 5),  # two seconds
-        (1 << 40, 100 * MIB, 8, 25),
+        (1 << 40, 40 * MIB, 8, 5),
+        (1 << 40, 207 * MIB, 8, 25),
         (1 << 40, 10_000 * MIB, 8, LEASE_SEGMENTS),
         (1 << 30, 10_000 * MIB, 8, 8),  # 1 GiB / (2 x 8) = 64 MiB
         (1 << 30, 10_000 * MIB, 0, LEASE_SEGMENTS),
@@ -172,9 +172,9 @@ TestPlan.settings = steady(150, stateful_step_count=40)
         (0, 0, 0, 1),
     ],
 )
-def test_lease_length(remaining, rate, lanes, segments):
-    """About two seconds of the lane's work, at most 32 segments, at most remaining / (2 x lanes), at least one."""
-    assert lease_length(remaining, 8 * MIB, rate, lanes) == segments * 8 * MIB
+def test_lease_length(remaining, wanted, lanes, segments):
+    """Whole segments of what is wanted, at most 32 segments, at most remaining / (2 x lanes), at least one."""
+    assert lease_length(remaining, 8 * MIB, wanted, lanes) == segments * 8 * MIB
 
 
 def test_first_lease_of_unaligned_rest_ends_on_the_edge():

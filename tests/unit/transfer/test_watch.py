@@ -117,6 +117,20 @@ def test_what_a_lane_may_be_expected_to_bring() -> None:
     assert [of_waiting for _, of_waiting in expected][3:6] == [7e6, 7e6, 0.0]
 
 
+@pytest.mark.parametrize(("wait_s", "seconds"), [(0.001, 0.2), (0.01, 0.5), (0.1, 2.0)])
+def test_a_lease_is_as_long_as_asking_for_it_is_cheap(wait_s: float, seconds: float) -> None:
+    """Fifty usual waits of the lane's work, within a fifth of a second and two."""
+    now = time.monotonic()
+    watch = Watch(10)
+    slots = slots_at_work(watch, 2, now)
+    look(watch, slots, now)
+    for slot in slots.values():
+        slot.cell.add_received(10_000_000)
+    look(watch, slots, now + 1)
+    watch.end(slots[1], now + 1, wait_s=wait_s, is_revoked=False, has_failed=False)
+    assert watch.lease_bytes(slots[0]) == pytest.approx(10_000_000 * seconds)
+
+
 def test_taking_over_from_a_lane_that_had_nothing_makes_patient() -> None:
     """A server that takes its time for every answer would take it for the next one, too."""
     now = time.monotonic()
