@@ -1,11 +1,12 @@
 /* What this machine can do at best: one file from an HTTP server into one file, by ranges, in C.
  *
- *   limit recv|splice|drop THREADS HOST PORT PATH TARGET
+ *   limit recv|splice|drop|tls THREADS HOST PORT PATH TARGET
  *
  * Each thread has a connection of its own and takes the next span until none is left. "recv" copies from the socket
  * into one buffer that stays warm, and from there into the file; "splice" moves pages through a pipe (splice(2));
- * "drop" receives and throws away, which shows what writing costs. Nothing is verified, retried, or remembered: no
- * downloader that keeps what it got can be faster than the best of these on the same machine.
+ * "drop" receives and throws away, which shows what writing costs; "tls" is "recv" through OpenSSL, which reads ahead
+ * (compile with -DTLS -lssl -lcrypto). Nothing is verified, retried, or remembered: no downloader that keeps what it got
+ * can be faster than the best of these on the same machine.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef TLS
+#include <openssl/ssl.h>
+#endif
 
 enum { SPAN = 16 << 20, BLOCK = 1 << 18, HEAD = 1 << 14 };
 
@@ -25,6 +29,49 @@ static const char *mode, *host, *path;
 static int file;
 static long long total;
 static atomic_llong next_start;
+
+struct wire {
+    int fd;
+#ifdef TLS
+    SSL *tls; /* NULL without */
+#endif
+};
+
+/* Some bytes, at most so many; 0 or less at an end. */
+static ssize_t take(struct wire *wire, char *buffer, size_t length)
+{
+#ifdef TLS
+    if (wire->tls) {
+        size_t filled = 0;
+        while (filled < length) { /* a record a call */
+            int got = SSL_read(wire->tls, buffer + filled, length - filled);
+            if (got <= 0)
+                break;
+            filled += got;
+        }
+        return filled;
+    }
+#endif
+    return recv(wire->fd, buffer, length, 0);
+}
+
+static ssize_t take_head(struct wire *wire, char *buffer, size_t length)
+{
+#ifdef TLS
+    if (wire->tls)
+        return SSL_read(wire->tls, buffer, length);
+#endif
+    return recv(wire->fd, buffer, length, 0);
+}
+
+static ssize_t give(struct wire *wire, const char *data, size_t length)
+{
+#ifdef TLS
+    if (wire->tls)
+        return SSL_write(wire->tls, data, length);
+#endif
+    return send(wire->fd, data, length, 0);
+}
 
 static void put(const char *data, size_t length, off_t offset)
 {
@@ -37,15 +84,15 @@ static void put(const char *data, size_t length, off_t offset)
 }
 
 /* Ask for [start, stop) and read up to the body; what came with the head is written. Returns where the rest belongs. */
-static off_t begin(int wire, char *buffer, off_t start, off_t stop)
+static off_t begin(struct wire *wire, char *buffer, off_t start, off_t stop)
 {
     int length = snprintf(buffer, HEAD, "GET %s HTTP/1.1\r\nHost: %s\r\nRange: bytes=%lld-%lld\r\n\r\n", path, host,
                           (long long)start, (long long)stop - 1);
-    if (send(wire, buffer, length, 0) != length)
+    if (give(wire, buffer, length) != length)
         err(1, "send");
     char *body = NULL;
     for (length = 0; !body; body = memmem(buffer, length, "\r\n\r\n", 4)) {
-        ssize_t got = recv(wire, buffer + length, HEAD - 1 - length, 0);
+        ssize_t got = take_head(wire, buffer + length, HEAD - 1 - length);
         if (got <= 0)
             err(1, "the answer's head");
         buffer[length += got] = 0;
@@ -58,10 +105,10 @@ static off_t begin(int wire, char *buffer, off_t start, off_t stop)
     return start + extra;
 }
 
-static void copy(int wire, char *buffer, off_t at, off_t stop)
+static void copy(struct wire *wire, char *buffer, off_t at, off_t stop)
 {
     while (at < stop) {
-        ssize_t got = recv(wire, buffer, stop - at < BLOCK ? stop - at : BLOCK, 0);
+        ssize_t got = take(wire, buffer, stop - at < BLOCK ? stop - at : BLOCK);
         if (got <= 0)
             err(1, "recv");
         put(buffer, got, at);
@@ -84,27 +131,41 @@ static void move(int wire, const int *ends, off_t at, off_t stop)
     }
 }
 
-static int dial(void)
+static struct wire dial(void)
 {
-    int wire = socket(AF_INET, SOCK_STREAM, 0);
-    if (wire < 0 || connect(wire, (struct sockaddr *)&server, sizeof server))
+    struct wire wire = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
+    if (wire.fd < 0 || connect(wire.fd, (struct sockaddr *)&server, sizeof server))
         err(1, "connect");
+    if (mode[0] == 't') {
+#ifdef TLS
+        SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_read_ahead(context, 1);
+        SSL_CTX_set_default_read_buffer_len(context, 1 << 17);
+        wire.tls = SSL_new(context);
+        SSL_set_fd(wire.tls, wire.fd);
+        if (SSL_connect(wire.tls) != 1)
+            errx(1, "no TLS");
+#else
+        errx(2, "compiled without TLS");
+#endif
+    }
     return wire;
 }
 
 static void *fetch(void *unused)
 {
     char *buffer = malloc(BLOCK);
-    int ends[2], wire = dial();
+    int ends[2];
+    struct wire wire = dial();
     if (!buffer || pipe(ends))
         err(1, "buffers");
     fcntl(ends[1], F_SETPIPE_SZ, BLOCK);
     for (off_t start; (start = atomic_fetch_add(&next_start, SPAN)) < total;) {
-        off_t stop = start + SPAN < total ? start + SPAN : total, at = begin(wire, buffer, start, stop);
+        off_t stop = start + SPAN < total ? start + SPAN : total, at = begin(&wire, buffer, start, stop);
         if (mode[0] == 's')
-            move(wire, ends, at, stop);
+            move(wire.fd, ends, at, stop);
         else
-            copy(wire, buffer, at, stop);
+            copy(&wire, buffer, at, stop);
     }
     return unused;
 }
@@ -113,7 +174,7 @@ int main(int count, char **words)
 {
     char head[HEAD];
     if (count != 7)
-        errx(2, "usage: limit recv|splice|drop THREADS HOST PORT PATH TARGET");
+        errx(2, "usage: limit recv|splice|drop|tls THREADS HOST PORT PATH TARGET");
     mode = words[1], host = words[3], path = words[5];
     server.sin_port = htons(atoi(words[4]));
     if (inet_pton(AF_INET, host, &server.sin_addr) != 1)
@@ -121,9 +182,9 @@ int main(int count, char **words)
     file = open(words[6], O_RDWR | O_CREAT | O_TRUNC, 0666);
     if (file < 0)
         err(1, "%s", words[6]);
-    int wire = dial();
-    begin(wire, head, 0, 1);
-    close(wire);
+    struct wire wire = dial();
+    begin(&wire, head, 0, 1);
+    close(wire.fd);
     if (ftruncate(file, total))
         err(1, "%s", words[6]);
     int threads = atoi(words[2]);

@@ -92,7 +92,7 @@ ALL = (
         "tls-2g-nohash",
         "2 GiB over TLS, nothing hashed",
         "pull",
-        ("jarvis", *PEERS),
+        ("jarvis", *PEERS, "limit"),
         2 * GIB,
         hash_none=True,
         tls=True,

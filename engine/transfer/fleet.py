@@ -25,7 +25,7 @@ alone: 2 GiB took 3.6 s with two to a process, 3.1 s with one."""
 _SMALL_FILE_LANES_PER_PROCESS = 16
 """Lanes that bring small files whole leave most of the work to the coordinator; another process has nothing to add
 (perf's `many`: a worker less is a tenth less CPU)."""
-_BLOCKS_BYTES = 32 * MIB
+_BLOCKS_BYTES = 24 * MIB
 """What the blocks of all lanes together may take of memory."""
 _LEAST_MAX_BLOCK = MIB // 4
 _MAX_DEATHS = 20
