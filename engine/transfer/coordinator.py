@@ -303,7 +303,7 @@ class Coordinator:
             self._replace(verdict, now)
         if self._has_idle and not is_limited:
             self._relief.give(
-                self._staffing.vacancies,
+                min(self._staffing.vacancies, self._fleet.helpful_count),
                 self._roster.active.values(),
                 now,
                 only_slow=not self._staffing.is_in_proportion,

@@ -167,6 +167,12 @@ class Fleet:
         idle = [s for s in self.slots if s.is_idle and (s.host.is_process or not only_processes)]
         return sorted(idle, key=lambda slot: (slot.has_failed, not slot.host.has_spoken, slot.lane))
 
+    @property
+    def helpful_count(self) -> int:
+        """How many idle lanes may take over from others: not those whose connection has just failed. The one that a
+        server still serves would be given up for one that it does not take."""
+        return sum(not slot.has_failed for slot in self.idle_slots())
+
     def find(self, host: Any, lane: int) -> Slot | None:
         return next((s for s in self.slots if s.host is host and s.lane == lane), None)
 

@@ -39,6 +39,16 @@ def test_a_lane_under_tls_has_a_core_of_its_own(
     assert first_lanes(is_tls=False) == 4
 
 
+def test_a_lane_that_could_not_connect_is_no_help() -> None:
+    """It is asked last, and takes nothing from a lane that has a connection."""
+    group = fleet.Fleet(Settings(), Credentials(), queue.SimpleQueue())
+    host: Any = SimpleNamespace(cells=Cells(3), is_process=False, has_spoken=True)
+    group.slots.extend(Slot(host, lane) for lane in range(3))
+    group.slots[0].has_failed, group.slots[1].lease = True, 7
+    assert [slot.lane for slot in group.idle_slots()] == [2, 0]
+    assert group.helpful_count == 1
+
+
 def test_how_bursty_a_link_is_the_busy_lanes_tell() -> None:
     """Two lanes that hardly get a byte bring it in rare bursts, which say nothing of those that fill the link."""
     group = fleet.Fleet(Settings(), Credentials(), queue.SimpleQueue())
