@@ -1,11 +1,12 @@
 /* What this machine can do at best: one file from an HTTP server into one file, by ranges, in C.
  *
- *   limit recv|splice|drop|tls THREADS HOST PORT PATH TARGET
+ *   limit recv|splice|drop|tls[+sha256] THREADS HOST PORT PATH TARGET
  *
  * Each thread has a connection of its own and takes the next span until none is left. "recv" copies from the socket
  * into one buffer that stays warm, and from there into the file; "splice" moves pages through a pipe (splice(2));
  * "drop" receives and throws away, which shows what writing costs; "tls" is "recv" through OpenSSL, which reads ahead
- * (compile with -DTLS -lssl -lcrypto). Nothing is verified, retried, or remembered: no downloader that keeps what it got
+ * (compile with -DTLS -lssl -lcrypto). With "+sha256" another thread follows behind them and prints the digest, which is
+ * what a downloader that verifies has to do as well. Nothing else is verified, retried, or remembered: no downloader that keeps what it got
  * can be faster than the best of these on the same machine.
  */
 #define _GNU_SOURCE
@@ -19,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 #ifdef TLS
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <sys/mman.h>
 #endif
 
 enum { SPAN = 16 << 20, BLOCK = 1 << 18, HEAD = 1 << 14 };
@@ -29,6 +32,19 @@ static const char *mode, *host, *path;
 static int file;
 static long long total;
 static atomic_llong next_start;
+
+/* Spans that are there; who waits for one hears of each. */
+static unsigned char *is_there;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t one_more = PTHREAD_COND_INITIALIZER;
+
+static void note(off_t start)
+{
+    pthread_mutex_lock(&lock);
+    is_there[start / SPAN] = 1;
+    pthread_cond_signal(&one_more);
+    pthread_mutex_unlock(&lock);
+}
 
 struct wire {
     int fd;
@@ -166,7 +182,37 @@ static void *fetch(void *unused)
             move(wire.fd, ends, at, stop);
         else
             copy(&wire, buffer, at, stop);
+        note(start);
     }
+    return unused;
+}
+
+static void *follow(void *unused)
+{
+#ifdef TLS
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length;
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(hash, EVP_sha256(), NULL);
+    for (off_t start = 0; start < total; start += SPAN) {
+        pthread_mutex_lock(&lock);
+        while (!is_there[start / SPAN])
+            pthread_cond_wait(&one_more, &lock);
+        pthread_mutex_unlock(&lock);
+        size_t size = start + SPAN < total ? SPAN : total - start;
+        void *pages = mmap(NULL, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, start);
+        if (pages == MAP_FAILED)
+            err(1, "mmap");
+        EVP_DigestUpdate(hash, pages, size);
+        munmap(pages, size);
+    }
+    EVP_DigestFinal_ex(hash, digest, &length);
+    for (unsigned i = 0; i < length; i++)
+        printf("%02x", digest[i]);
+    puts("");
+#else
+    errx(2, "compiled without OpenSSL");
+#endif
     return unused;
 }
 
@@ -174,7 +220,7 @@ int main(int count, char **words)
 {
     char head[HEAD];
     if (count != 7)
-        errx(2, "usage: limit recv|splice|drop|tls THREADS HOST PORT PATH TARGET");
+        errx(2, "usage: limit recv|splice|drop|tls[+sha256] THREADS HOST PORT PATH TARGET");
     mode = words[1], host = words[3], path = words[5];
     server.sin_port = htons(atoi(words[4]));
     if (inet_pton(AF_INET, host, &server.sin_addr) != 1)
@@ -188,10 +234,15 @@ int main(int count, char **words)
     if (ftruncate(file, total))
         err(1, "%s", words[6]);
     int threads = atoi(words[2]);
-    pthread_t thread[threads];
+    pthread_t thread[threads + 1];
+    is_there = calloc(total / SPAN + 1, 1);
+    if (!is_there)
+        err(1, "calloc");
     for (int i = 0; i < threads; i++)
         if (pthread_create(&thread[i], NULL, fetch, NULL))
             errx(1, "no thread");
+    if (strstr(mode, "+sha256"))
+        pthread_create(&thread[threads++], NULL, follow, NULL);
     for (int i = 0; i < threads; i++)
         pthread_join(thread[i], NULL);
     return 0;

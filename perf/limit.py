@@ -35,7 +35,7 @@ def command(compiler: str | None, mode: str, threads: int, url: str, target: Pat
     """How to fetch url (of an address) into target; mode as limit.c says, for http."""
     parts = urlsplit(url)
     place = [parts.hostname or "", str(parts.port or 80), parts.path]
-    mode = "tls" if parts.scheme == "https" else mode
+    mode = mode.replace("recv", "tls") if parts.scheme == "https" else mode
     return [program(compiler) or NAME, mode, str(threads), *place, str(target)]
 
 

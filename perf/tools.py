@@ -221,6 +221,8 @@ TOOLS = {
         Tool("hf_transfer 64", "hf_transfer", hf_transfer(64), trusts_by_variable=True),
         Tool("limit", limit.NAME, at_limit("recv", 2)),
         Tool("limit splice", limit.NAME, at_limit("splice", 2)),
+        Tool("limit sha256", limit.NAME, at_limit("recv+sha256", 2)),
+        Tool("limit 32 sha256", limit.NAME, at_limit("recv+sha256", 32)),
         Tool("limit in Python", "python", bare_lanes),
         Tool("jarvis --help", OURS, lambda kit, _job: [*kit.jarvis, "--help"]),
     )

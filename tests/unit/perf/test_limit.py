@@ -1,5 +1,6 @@
 """What shows the limit fetches the very bytes, and is nobody's peer."""
 
+import hashlib
 import http.server
 import shutil
 import subprocess
@@ -32,16 +33,17 @@ class _Ranges(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-@pytest.mark.parametrize("mode", ["recv", "splice"])
+@pytest.mark.parametrize("mode", ["recv", "splice", "recv+sha256"])
 def test_limit_fetches_every_byte(mode, tmp_path):
     """A loop that lost some would be a limit of nothing."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Ranges) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/x"
         argv = limit.command(shutil.which("cc"), mode, 2, url, tmp_path / "x")
-        subprocess.run(argv, check=True, timeout=60)
+        said = subprocess.run(argv, check=True, timeout=60, capture_output=True, text=True).stdout
         server.shutdown()
     assert (tmp_path / "x").read_bytes() == _Ranges.body
+    assert said.strip() == (hashlib.sha256(_Ranges.body).hexdigest() if "sha256" in mode else "")
 
 
 def test_limit_is_no_peer():
