@@ -54,9 +54,17 @@ def _retry(event: Retry, *, verbose: bool) -> str:
     count = f" (attempt {event.attempt} of {event.attempts})" if event.attempt and event.attempts else ""
     if not verbose:
         return f"{event.file}: {kind}, {again}{count}"
-    where = f" at byte {event.offset:,}" if event.offset else ""
     at = f" [{event.url}]" if event.url and event.url not in event.cause else ""
-    return f"{event.file}: {event.cause.rstrip('.')}{where}{at}; {again}{count}"
+    return f"{event.file}: {event.cause.rstrip('.')}{at}{_place(event)}; {again}{count}"
+
+
+def _place(event: Retry) -> str:
+    """What was being fetched, by which connection, and how far that had come."""
+    asked = f"bytes {event.start:,} to {event.stop:,}" if event.start is not None and event.stop else ""
+    lane = f"connection {event.lane}" if event.lane is not None else ""
+    where = f"at byte {event.offset:,}" if event.offset else ""
+    told = ", ".join(part for part in (lane, asked, where) if part)
+    return f" ({told})" if told else ""
 
 
 def _plan(event: Plan, *, verbose: bool) -> str | None:

@@ -64,6 +64,11 @@ class Retry(Event, frozen=True, tag="retry", tag_field="event", kw_only=True):
     status: int | None = None
     offset: int | None = None
     """The first byte of what was asked for that is not on disk."""
+    lane: int | None = None
+    """Which connection of its process failed."""
+    start: int | None = None
+    stop: int | None = None
+    """What it had been asked for: bytes of the file from start to stop."""
     wait_s: float = 0.0
     attempt: int = 0
     """0: not counted, because the file has got further since the last failure."""

@@ -362,6 +362,7 @@ class FileTransfer:
         self._tally.retries += 1
         self._voice.retry(
             failure,
+            held.lease,
             offset=self._assembly.reached(held.lease.span.start if held.lease.span else 0),
             wait_s=again.wait_s,
             attempt=again.attempt,

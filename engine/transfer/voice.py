@@ -5,6 +5,8 @@ from collections.abc import Callable
 from engine.telemetry import Log, redact
 from engine.transfer.events import Event, Notice, Plan, Retry, Waiting
 from engine.transfer.job import Job
+from engine.transfer.messages import Lease
+from engine.transport.auth import origin_of
 from engine.transport.retry import Failure
 
 _log = Log(__name__)
@@ -29,7 +31,9 @@ class Voice:
             Plan(file=self._file, path=self._path, url=self._url, size=size, held_bytes=held, ranges=ranges)
         )
 
-    def retry(self, failure: Failure, *, offset: int, wait_s: float, attempt: int, attempts: int) -> None:
+    def retry(
+        self, failure: Failure, lease: Lease, *, offset: int, wait_s: float, attempt: int, attempts: int
+    ) -> None:
         """A lease failed, and what it did not bring is leased anew."""
         retry = Retry(
             file=self._file,
@@ -39,6 +43,9 @@ class Voice:
             kind=failure.kind,
             status=failure.status,
             offset=offset,
+            lane=lease.lane,
+            start=lease.span.start if lease.span else None,
+            stop=lease.span.stop if lease.span else None,
             wait_s=wait_s,
             attempt=attempt,
             attempts=attempts,
@@ -46,6 +53,10 @@ class Voice:
         _log.info(
             "lease.failed",
             file=retry.file,
+            origin=origin_of(failure.url or lease.url),
+            lease=lease.lease,
+            lane=lease.lane,
+            span=str(lease.span),
             kind=retry.kind,
             cause=retry.cause,
             wait_s=wait_s,

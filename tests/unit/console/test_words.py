@@ -17,6 +17,9 @@ RETRY = Retry(
     cause="https://example.org/m.gguf broke the connection: reset by peer.",
     kind="reset",
     offset=1_000_000,
+    lane=3,
+    start=524_288,
+    stop=1_048_576,
     wait_s=2.0,
     attempt=1,
     attempts=3,
@@ -42,7 +45,8 @@ SHORT: list[tuple[Event, str | None]] = [
 LONG: list[tuple[Event, str]] = [
     (
         RETRY,
-        "m.gguf: https://example.org/m.gguf broke the connection: reset by peer at byte 1,000,000; "
+        "m.gguf: https://example.org/m.gguf broke the connection: reset by peer "
+        "(connection 3, bytes 524,288 to 1,048,576, at byte 1,000,000); "
         "again in 2.0 s (attempt 1 of 3)",
     ),
     (PLAN, "m.gguf: 2.0 GB from https://example.org/m.gguf"),
