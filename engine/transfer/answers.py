@@ -52,6 +52,7 @@ def facts_of(lease: Lease, answer: Answer) -> Opened:
         linked_etag=first.get("x-linked-etag") or (None if answer.hops else first.get("etag")),
         linked_size=_int(first.get("x-linked-size")),
         commit=first.get("x-repo-commit"),
+        must_be_public=answer.must_be_public,
     )
 
 

@@ -21,6 +21,7 @@ class Approach:
     def __init__(self, remote: RemoteFile) -> None:
         self._remote = remote
         self._located: str | None = None
+        self._must_be_public = False
         self._locating: int | None = None
         self._refuses_ranges = False
         self.has_ranges = False
@@ -75,11 +76,13 @@ class Approach:
             whole=whole,
             algorithms=algorithms if whole else (),
             accept=self._remote.accept,
+            must_be_public=self._located is not None and self._must_be_public,
         )
 
     def opened(self, opened: Opened) -> None:
         """An answer has come: its address serves all lanes."""
         self._located, self._locating = opened.url, None
+        self._must_be_public = opened.must_be_public
 
     def judge(self, opened: Opened) -> Manner:
         """What a probe's answer says about the way to go on."""

@@ -224,7 +224,9 @@ class Lane:
         if self._has_outgrown_buffer:
             self._wire.close()
         started = time.monotonic()
-        answer = self._wire.open("GET", lease.url, request_headers(lease))
+        answer = self._wire.open(
+            "GET", lease.url, request_headers(lease), must_be_public=lease.must_be_public
+        )
         self._wait_s = time.monotonic() - started
         for origin, seconds in answer.pauses():
             self._emit(Paused(origin, seconds))

@@ -67,6 +67,8 @@ class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """How to hash what is sent back whole."""
     accept: str | None = None
     """The media types that the answer may have; None for any."""
+    must_be_public: bool = False
+    """A public server has led to url, so its name may not have become a private address meanwhile."""
 
 
 class Proceed(Message, frozen=True, array_like=True, tag="proceed"):
@@ -116,6 +118,8 @@ class Opened(Message, frozen=True, array_like=True, tag="opened"):
     """X-Linked-Etag, X-Linked-Size and X-Repo-Commit of the first answer, from the origin that was asked."""
     linked_size: int | None = None
     commit: str | None = None
+    must_be_public: bool = False
+    """A public server has led to url: it holds for whoever goes there later."""
 
 
 class Paused(Message, frozen=True, array_like=True, tag="paused"):

@@ -12,6 +12,8 @@ _LEADS_TO_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b
 _LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
 """RFC 8215. Python 3.11 and 3.12 took it for global in their first releases."""
 
+_LOCAL_DOMAINS = frozenset({"localhost", "local", "internal"})
+
 
 def resolve(host: str, port: int) -> list[str]:
     """All addresses of host, IPv6 and IPv4 in the system's order (RFC 6724). Raises NetworkError."""
@@ -39,6 +41,17 @@ def _ipv4_within(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None
     if any(address in network for network in _LEADS_TO_IPV4):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour
+
+
+def sounds_public(host: str) -> bool:
+    """Whether a host is public as far as its name tells: for who asks through a proxy, which finds the address itself.
+
+    Names without a dot and of local domains are not (RFC 6761, RFC 6762, and ICANN's .internal), nor are numbers that
+    resolvers take for addresses (2130706433, 127.1)."""
+    if is_literal(host):
+        return is_public(host)
+    _, dot, last = host.lower().rstrip(".").rpartition(".")
+    return bool(dot) and last not in _LOCAL_DOMAINS and not last[:1].isdigit()
 
 
 def is_literal(host: str) -> bool:

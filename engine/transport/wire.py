@@ -48,6 +48,8 @@ class Answer(msgspec.Struct, frozen=True):
     response: urllib3.HTTPResponse
     url: str
     hops: list[Hop]
+    must_be_public: bool = False
+    """A public server has led here."""
 
     @property
     def status(self) -> int:
@@ -86,25 +88,32 @@ class Wire:
         hide_signed_urls()
 
     def open(
-        self, method: str, url: str, headers: Mapping[str, str], *, read_timeout_s: float | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        read_timeout_s: float | None = None,
+        must_be_public: bool = False,
     ) -> Answer:
-        """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError."""
+        """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError.
+
+        must_be_public: a public server has led to url in an earlier answer, whose names may lead elsewhere by now.
+        """
         hops: list[Hop] = []
         start = check_url(url)
         is_challenged = False
         while True:
             with _translated(url):
-                must_be_public = bool(hops) and url != start and self._is_public(start)
+                is_led = must_be_public or (bool(hops) and url != start and self._is_public(start))
                 sent = self._credentials.for_url(url)
-                response = self._send(
-                    method, url, {**headers, **sent}, read_timeout_s, must_be_public=must_be_public
-                )
+                response = self._send(method, url, {**headers, **sent}, read_timeout_s, must_be_public=is_led)
             if response.status == 401 and not is_challenged and origin_of(url) == origin_of(start):
                 is_challenged = True
                 if self._earn_token(url, response, sent.get("Authorization")):
                     continue
             if response.status not in REDIRECTS:
-                return Answer(response, url, hops)
+                return Answer(response, url, hops, is_led)
             hops.append(Hop(url, response.headers))
             with _translated(url):
                 self._drain(response)
@@ -209,17 +218,12 @@ class Wire:
 
     def _routes(self, url: str, *, must_be_public: bool) -> list[str]:
         """Addresses to try for url, the one that worked before first; "" stands for a proxy."""
-        if self._proxy_for(url):
-            return [""]
-        found = self._resolved(url)
-        if must_be_public and not self._settings.allow_private_redirects:
-            private = [a for a in found if not addresses.is_public(a)]
-            if private:
-                raise RedirectRefused(
-                    f"A public server redirects to {urlsplit(url).hostname!r}, which is the private address "
-                    f"{private[0]}. Refused: it could be aimed at services of your own network."
-                )
-        return found
+        if must_be_public and not self._settings.allow_private_redirects and (private := self._private(url)):
+            raise RedirectRefused(
+                f"A public server redirects to {urlsplit(url).hostname!r}, which is the private address "
+                f"{private}. Refused: it could be aimed at services of your own network."
+            )
+        return [""] if self._proxy_for(url) else self._resolved(url)
 
     def _resolved(self, url: str) -> list[str]:
         """Addresses of url's host in this lane's order; asked once, then remembered until forget()."""
@@ -240,11 +244,15 @@ class Wire:
             known.insert(0, address)
 
     def _is_public(self, url: str) -> bool:
-        """Whether url starts outside of private networks; through a proxy only the name can tell."""
-        host = urlsplit(url).hostname or ""
+        """Whether url is outside of private networks."""
+        return self._private(url) is None
+
+    def _private(self, url: str) -> str | None:
+        """A private address that url leads to, if it does; through a proxy only the name can tell."""
         if self._proxy_for(url):
-            return addresses.is_public(host) if addresses.is_literal(host) else host != "localhost"
-        return all(addresses.is_public(a) for a in self._resolved(url))
+            host = urlsplit(url).hostname or ""
+            return None if addresses.sounds_public(host) else host
+        return next((a for a in self._resolved(url) if not addresses.is_public(a)), None)
 
     def _pool(self, url: str, address: str) -> urllib3.HTTPConnectionPool:
         key = (origin_of(url), address)

@@ -1,5 +1,6 @@
 """How a file is asked for: who finds the way, what the first answer decides, and when the way is forgotten."""
 
+import msgspec
 import pytest
 
 from engine.remote_file import Identity, RemoteFile, RemoteName
@@ -41,6 +42,19 @@ def test_first_lease_finds_the_way_alone():
     second = lease(way, 2)
     assert (second.url, second.is_probe, second.wants_facts, second.is_located) == (EDGE, False, False, True)
     assert second.span == Span(0, 8)
+
+
+def test_where_a_public_server_led_stays_public():
+    """Every lease that goes there directly says so, for a name may be made to lead elsewhere; what was typed is asked
+    without."""
+    way = approach()
+    assert not lease(way, size=None).must_be_public
+    way.opened(msgspec.structs.replace(opened(), must_be_public=True))
+    way.judge(opened())
+    second = lease(way, 2)
+    assert second.must_be_public
+    way.failed(Failure(kind="expired", message="", url=EDGE, status=403), second)
+    assert (lease(way, 3).url, lease(way, 3).must_be_public) == (URL, False)
 
 
 def test_a_first_lease_that_fails_makes_room():

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import NetworkError
-from engine.transport.addresses import is_literal, is_public, resolve, rotated
+from engine.transport.addresses import is_literal, is_public, resolve, rotated, sounds_public
 
 PUBLIC = [
     "1.1.1.1",
@@ -79,6 +79,24 @@ def test_literal(host):
 def test_not_literal(host):
     """Names, and what only looks like an address."""
     assert not is_literal(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["h.example", "huggingface.co", "1.1.1.1", "2606:4700::1111", "x1.9a.example."]
+)
+def test_name_that_sounds_public(host):
+    """Names with a dot, and public addresses."""
+    assert sounds_public(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["", "localhost", "LOCALHOST.", "a.localhost", "nas", "nas.local", "metadata.google.internal", "127.1",
+     "2130706433", "0x7f000001", "0177.0.0.1", "10.0.0.1", "::1", "fe80::1%eth0", "169.254.169.254"],
+)  # fmt: skip
+def test_name_that_does_not(host):
+    """Names of local networks, private addresses, and what a resolver would read as one."""
+    assert not sounds_public(host)
 
 
 def test_resolve_local():
