@@ -1,9 +1,14 @@
 """Small bodies, read to a limit: JSON, and what a refusing server has to say."""
 
+import re
+
 from engine.errors import ProtocolViolation
 from engine.telemetry import redact
 from engine.transport.retry import EXPLAINING, Failure, WireError, parse_retry_after
 from engine.transport.wire import Answer, describe
+
+_SECRET_CHARACTERS = 6
+"""What is shorter may be a name, and is no secret for long."""
 
 
 def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
@@ -64,8 +69,24 @@ def status_failure(answer: Answer) -> Failure:
         kind="status",
         status=answer.status,
         url=shown,
-        message=f"{shown} answered {answer.status} {answer.response.reason or ''}".strip() + ".",
+        message=f"{shown} answered {answer.status} {_said(answer, answer.response.reason or '')}".strip()
+        + ".",
         retry_after_s=parse_retry_after(answer.headers),
-        headers={k.lower(): v[:500] for k, v in answer.headers.items() if k.lower() in EXPLAINING},
-        body=body,
+        headers={
+            k.lower(): _said(answer, v[:500]) for k, v in answer.headers.items() if k.lower() in EXPLAINING
+        },
+        body=_without_secrets(answer, body),
     )
+
+
+def _said(answer: Answer, text: str) -> str:
+    return _without_secrets(answer, text.encode()).decode()
+
+
+def _without_secrets(answer: Answer, text: bytes) -> bytes:
+    """What a server says, without the credentials that it was sent: some repeat them to say what is wrong."""
+    for value in answer.secrets:
+        for word in re.split("[ =;,]+", value):  # "Bearer …", "name=…; other=…"
+            if len(word) >= _SECRET_CHARACTERS:
+                text = text.replace(word.encode(), b"***")
+    return text

@@ -50,6 +50,8 @@ class Answer(msgspec.Struct, frozen=True):
     hops: list[Hop]
     must_be_public: bool = False
     """A public server has led here."""
+    secrets: tuple[str, ...] = ()
+    """Values of the credentials that went along: a server may repeat them, an error must not."""
 
     @property
     def status(self) -> int:
@@ -113,7 +115,7 @@ class Wire:
                 if self._earn_token(url, response, sent.get("Authorization")):
                     continue
             if response.status not in REDIRECTS:
-                return Answer(response, url, hops, is_led)
+                return Answer(response, url, hops, is_led, tuple(sent.values()))
             hops.append(Hop(url, response.headers))
             with _translated(url):
                 self._drain(response)
