@@ -3,6 +3,7 @@
 Only click is loaded here; everything else is loaded by the command that needs it, since start-up counts.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,18 @@ from engine import __version__
 from engine.console import interrupts
 
 _HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+_MAX_TOKEN = 1 << 16
+"""As long as the longest that a registry may give."""
+
+
+def _typed_or_piped(_context: click.Context, _option: click.Parameter, token: str | None) -> str | None:
+    """The token; "-" takes it from standard input, because every user of a machine can read a command's words."""
+    if token != "-":  # noqa: S105 - the word that stands for one
+        return token
+    if sys.stdin.isatty():
+        return str(click.prompt("Token", hide_input=True, err=True))
+    return sys.stdin.readline(_MAX_TOKEN).strip()
 
 
 @click.group(context_settings=_HELP)
@@ -55,7 +68,12 @@ def cli() -> None:
 @click.option("-p", "--processes", metavar="auto|N", help="Worker processes; 0 means threads only.")
 @click.option("--segment-size", metavar="SIZE", help="Unit of journal and checks.  [default: 8MiB]")
 @click.option("--limit-rate", metavar="RATE", help="All connections together, such as 10MB/s.")
-@click.option("--token", metavar="TOKEN", help="Bearer token for the target's own server.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    callback=_typed_or_piped,
+    help="Bearer token for the target's own server; - reads it from standard input.",
+)
 @click.option(
     "--header", metavar="'K: V'", multiple=True, help="Header for the target's own server; may be repeated."
 )
@@ -198,7 +216,12 @@ def alias(name: str | None, target: str | None, remove: bool) -> int:
 @cli.command()
 @click.argument("model")
 @click.option("--revision", metavar="REV", help="Branch, tag or commit.")
-@click.option("--token", metavar="TOKEN", help="Bearer token for the model's own server.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    callback=_typed_or_piped,
+    help="Bearer token for the model's own server; - reads it from standard input.",
+)
 @click.option("--json", is_flag=True, help="One variant a line on stdout, as JSON.")
 def variants(model: str, revision: str | None, token: str | None, json: bool) -> int:
     """Show a model's quantizations: files, sizes, bits per weight, and which fit in this machine's memory."""
