@@ -40,7 +40,8 @@ def make_app(
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            answer = _host_refusal(request, allowed) or await handler(request)
+            refusal = _host_refusal(request, allowed) or _page_refusal(request)
+            answer = refusal or await handler(request)
         except (ConnectionError, asyncio.CancelledError):
             _log.info("request.aborted", method=request.method, path=request.path, client=request.remote)
             raise
@@ -72,9 +73,10 @@ def make_app(
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
-    """No browser is to take a model's file for a page of ours."""
+    """No browser is to take a model's file for a page of ours, nor to show or load it within somebody else's."""
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Server"] = "jarvis"
 
 
@@ -89,3 +91,13 @@ def _host_refusal(request: web.Request, allowed: frozenset[str]) -> web.Response
     return web.json_response(
         {"error": "This server does not answer to that host name. Ask for it by its address."}, status=403
     )
+
+
+def _page_refusal(request: web.Request) -> web.Response | None:
+    """The answer to what a page of another site makes a browser ask for (W3C Fetch Metadata): it could read nothing of
+    it, but have files hashed. Whoever follows a link is let in."""
+    fetch = {name: request.headers.get(f"Sec-Fetch-{name}") for name in ("Site", "Mode", "Dest")}
+    is_visit = (request.method, fetch["Mode"], fetch["Dest"]) == ("GET", "navigate", "document")
+    if fetch["Site"] not in ("cross-site", "same-site") or is_visit:
+        return None
+    return web.json_response({"error": "Web pages of other sites get nothing here."}, status=403)

@@ -78,6 +78,23 @@ def test_several_ranges_get_the_whole_file(client: Client) -> None:
     assert client.raw(f"GET {target} HTTP/1.1\r\n{fields}\r\n\r\n".encode()).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_header_of_ten_thousand_ranges_is_refused(client: Client) -> None:
+    """It is not taken apart (CVE-2025-62727, CVE-2011-3192): a line that long is refused as a whole, a shorter one
+    gets the whole file once."""
+    target = "/acme/tiny/resolve/main/config.json"
+    many = "bytes=" + ",".join(f"{n}-{n}" for n in range(10_000))
+    assert client.raw(_asking(target, many)).split()[1] == b"400"
+    answer = client.get(target, Range=many[:8000].rpartition(",")[0])
+    assert (answer.status, answer.body) == (200, b'{"a": 1}\n')
+    assert client.get(target, Range=f"bytes=0-{'9' * 7000}").status == 416
+
+
+def _asking(target: str, ranges: str) -> bytes:
+    return (
+        f"GET {target} HTTP/1.1\r\nHost: localhost\r\nRange: {ranges}\r\nConnection: close\r\n\r\n".encode()
+    )
+
+
 def test_conditions(client: Client) -> None:
     """If-Match, If-None-Match and If-Range are weighed against the ETag that was handed out."""
     target = "/acme/tiny/resolve/main/weights.gguf"
@@ -111,3 +128,28 @@ def test_html_is_no_page_of_this_server(client: Client) -> None:
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/acme/tiny/resolve/main/page.html",
+        "/acme/tiny/resolve/main/nope",
+        "/api/models",
+        "/api/models/acme/tiny/tree/main",
+        "/v2/",
+        "/v2/acme/tiny/manifests/nope",
+        "/%ff",
+    ],
+)
+def test_every_answer_is_closed_to_browsers(client: Client, target: str) -> None:
+    """Files, listings and errors: not sniffed, not run, not framed, not loaded by another site's page, and readable to
+    none of its scripts."""
+    for method in ("GET", "HEAD", "POST"):
+        headers = client.ask(method, target, {"Origin": "https://evil.example"}).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        policy = {rule.strip() for rule in headers["Content-Security-Policy"].split(";")}
+        assert policy == {"default-src 'none'", "frame-ancestors 'none'", "sandbox"}
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Access-Control-Allow-Origin"] is None
+        assert headers["Set-Cookie"] is None

@@ -50,6 +50,30 @@ def test_host_header_missing_or_doubled(client: Client) -> None:
         assert int(answer.split()[1]) == 400
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "destination", "status"),
+    [
+        ("cross-site", "no-cors", "image", 403),
+        ("cross-site", "cors", "empty", 403),
+        ("same-site", "no-cors", "script", 403),
+        ("cross-site", "navigate", "iframe", 403),
+        ("cross-site", "navigate", "document", 200),
+        ("same-origin", "cors", "empty", 200),
+        ("none", "navigate", "document", 200),
+        ("", "", "", 200),
+    ],
+)
+def test_pages_of_other_sites_get_nothing(
+    client: Client, site: str, mode: str, destination: str, status: int
+) -> None:
+    """A page that the user happens to visit can have a browser ask here; browsers say so. A link may be followed."""
+    fetch = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": destination}
+    headers = {name: value for name, value in fetch.items() if value}
+    answer = client.ask("GET", "/api/models/acme/tiny", headers)
+    assert answer.status == status
+    assert answer.headers["Content-Security-Policy"]
+
+
 def test_allowed_hosts_can_be_named(root: Path) -> None:
     """Other names are answered when they are allowed, and then only they."""
     with BackgroundServer(root, allow_hosts=frozenset({"Models.Example"})) as server:
