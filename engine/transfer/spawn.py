@@ -28,7 +28,7 @@ class WorkerProcess:
         self.pipe, theirs = Pipe.pair()
         self.stderr_fd = memory_fd()
         try:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and program, no word of a stranger's
                 [*_interpreter(), _BOOT, str(theirs.fileno()), *_import_path()],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
