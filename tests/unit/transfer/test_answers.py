@@ -82,6 +82,8 @@ def test_answer_is_taken(asked, got):
 REFUSED = [
     ("whole file instead of a range", lease(), answer(200, content_length="100"), "range"),
     ("another span", lease(), answer(**GOOD | {"content_range": "bytes 0-7/100"}), "range"),
+    ("begins before", lease(), answer(content_range="bytes 7-15/100"), "range"),
+    ("begins after", lease(), answer(content_range="bytes 9-15/100"), "range"),
     ("longer span", lease(), answer(content_range="bytes 8-16/100"), "range"),
     ("shorter span", lease(), answer(content_range="bytes 8-14/100"), "range"),
     ("no Content-Range", lease(), answer(content_length="8"), "range"),

@@ -10,6 +10,8 @@ import pytest
 
 from engine.settings import Settings
 from engine.spans import Grid, Span
+from engine.store.disk import write_all
+from engine.transfer import lane as lane_module
 from engine.transfer.cells import UNLIMITED, Cells
 from engine.transfer.lane import Lane, PartFile
 from engine.transfer.messages import (
@@ -166,6 +168,107 @@ def test_a_lease_is_never_made_longer(halfway: Halfway, paced_origin: Origin) ->
     halfway.host.lane.shorten(1, 5)
     assert halfway.path.read_bytes() == b"\xab" * SIZE
     assert len([m for m in halfway.host.said if isinstance(m, Shortened)]) == 1
+
+
+def begin(origin: Origin, folder: Path) -> tuple[Host, Path, int]:
+    """A lane with a part of SIZE bytes, nothing asked for yet; the part's path and descriptor."""
+    host, path = Host(), folder / "data"
+    path.write_bytes(bytes(SIZE))
+    fd = os.open(path, os.O_RDWR)
+    host.files[0] = PartFile(fd, os.dup(fd), SIZE, Grid(SIZE, SEGMENT))
+    return host, path, fd
+
+
+def test_what_came_before_a_revocation_is_not_written_after_it(
+    paced_origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lane has a block in its hand when its lease is taken away: the bytes are somebody else's to write now."""
+    in_hand, go = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        in_hand.set()
+        assert go.wait(10)
+
+    monkeypatch.setattr(Lane, "_adapt_block", hold)
+    host, path, fd = begin(paced_origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
+    assert in_hand.wait(10)
+    host.lane.revoke(1)
+    go.set()
+    assert host.free.wait(10)
+    host.lane.stop()
+    host.lane.join(10)
+    assert path.read_bytes() == bytes(SIZE)
+    (free,) = [message for message in host.said if isinstance(message, LaneFree)]
+    assert free.discarded_bytes > 0
+    os.close(fd)
+
+
+def test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now(
+    paced_origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease is shortened between a read and its write: what lies beyond is somebody else's to write."""
+    in_hand, go = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        in_hand.set()
+        assert go.wait(10)
+
+    monkeypatch.setattr(Lane, "_adapt_block", hold)
+    paced_origin.fault("stall", after_bytes=SEGMENT, times=1)
+    host, path, fd = begin(paced_origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
+    assert in_hand.wait(10)
+    host.lane.shorten(1, 100)
+    assert Shortened(1, 0, 100, is_over=False) in host.said
+    go.set()
+    assert host.ended.wait(10)
+    host.lane.stop()
+    host.lane.join(10)
+    assert path.read_bytes() == b"\xab" * 100 + bytes(SIZE - 100)
+    os.close(fd)
+
+
+def test_a_revocation_waits_for_a_write_that_is_under_way(
+    paced_origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it returns no byte of the lease can reach the file any more, so it returns after the write."""
+    events: list[str] = []
+    writing, go, over = threading.Event(), threading.Event(), threading.Event()
+
+    def write_slowly(fd: int, data: bytes, offset: int) -> None:
+        writing.set()
+        assert go.wait(10)
+        write_all(fd, data, offset)
+        events.append("written")
+
+    def revoke() -> None:
+        host.lane.revoke(1)
+        events.append("revoked")
+        over.set()
+
+    monkeypatch.setattr(lane_module, "write_all", write_slowly)
+    host, _, fd = begin(paced_origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
+    assert writing.wait(10)
+    thread = threading.Thread(target=revoke)
+    thread.start()
+    assert not over.wait(0.2)
+    go.set()
+    thread.join(10)
+    host.lane.stop()
+    host.lane.join(10)
+    assert events[0] == "written"
+    assert events.index("revoked") == len(events) - 1
+    os.close(fd)
+
+
+def test_a_revocation_of_an_earlier_lease_ends_nothing(halfway: Halfway, paced_origin: Origin) -> None:
+    """Numbers are never used again: an order that comes late is about a lease that is over."""
+    halfway.host.lane.revoke(7)
+    ended = halfway.finish(paced_origin)
+    assert (ended.failure, ended.is_revoked) == (None, False)
+    assert halfway.path.read_bytes() == b"\xab" * SIZE
 
 
 BUFFERS = {

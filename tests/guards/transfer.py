@@ -1,0 +1,166 @@
+"""Guards of bytes in motion: which answers are written, by whom, and what may get a final name."""
+
+from tests.guards.guard import Guard
+
+_ANSWERS = "engine/transfer/answers.py"
+_REFUSED = ("tests/unit/transfer/test_answers.py::test_answer_is_refused",)
+_LANE = "tests/unit/transfer/test_lane.py"
+
+GUARDS = (
+    Guard(
+        "a 206 begins where it was asked to",
+        "engine/transport/ranges.py",
+        "if got is None or got.span is None or got.span.start != asked.start:",
+        "if got is None or got.span is None:",
+        ("tests/unit/transport/test_ranges.py::test_fits", *_REFUSED),
+    ),
+    Guard(
+        "a 206 ends where it was asked to",
+        "engine/transport/ranges.py",
+        "return got.span.stop == (asked.stop if got.total is None else min(asked.stop, got.total))",
+        "return True",
+        ("tests/unit/transport/test_ranges.py::test_fits", *_REFUSED),
+    ),
+    Guard(
+        "a 200 is no answer to a range",
+        _ANSWERS,
+        'raise misfit("range", "answered a range with the whole file.")',
+        "return",
+        _REFUSED,
+    ),
+    Guard(
+        "the total stays the same",
+        _ANSWERS,
+        "if want.size is not None and got.size is not None and want.size != got.size:",
+        "if False:",
+        _REFUSED,
+    ),
+    Guard(
+        "the ETag stays the same",
+        _ANSWERS,
+        "if want.etag and got.etag and want.etag != got.etag:",
+        "if False:",
+        _REFUSED,
+    ),
+    Guard(
+        "the date stays the same",
+        _ANSWERS,
+        "if want.last_modified and got.last_modified and want.last_modified != got.last_modified:",
+        "if False:",
+        _REFUSED,
+    ),
+    Guard(
+        "If-Match goes along",
+        _ANSWERS,
+        'headers["If-Match"] = lease.identity.strong_etag',
+        "pass",
+        ("tests/unit/transfer/test_answers.py::test_request",),
+    ),
+    Guard(
+        "compressed content is not written",
+        _ANSWERS,
+        'raise misfit("encoding", "sent compressed content although none was asked for.")',
+        "pass",
+        _REFUSED,
+    ),
+    Guard(
+        "what a revoked lane has in its hand is not written",
+        "engine/transfer/lane.py",
+        "if self._is_revoked:\n                self._discarded += len(data)\n                raise _Revoked\n",
+        "pass\n",
+        (f"{_LANE}::test_what_came_before_a_revocation_is_not_written_after_it",),
+    ),
+    Guard(
+        "a write and a revocation exclude each other",
+        "engine/transfer/lane.py",
+        "        with self._lock:\n            if self._is_revoked:\n                self._discarded += len(data)\n",
+        "        if True:\n            if self._is_revoked:\n                self._discarded += len(data)\n",
+        (f"{_LANE}::test_a_revocation_waits_for_a_write_that_is_under_way",),
+    ),
+    Guard(
+        "an old lease number revokes nothing",
+        "engine/transfer/lane.py",
+        "if self._lease is None or self._lease.lease != lease:",
+        "if self._lease is None:",
+        (f"{_LANE}::test_a_revocation_of_an_earlier_lease_ends_nothing",),
+    ),
+    Guard(
+        "a lease that was revoked early is not taken up",
+        "engine/transfer/lane.py",
+        "self._lease, self._is_revoked = lease, lease.lease == self._revoked_early",
+        "self._lease, self._is_revoked = lease, False",
+        (f"{_LANE}::test_a_lease_that_is_revoked_before_it_is_taken_up_ends_all_the_same",),
+    ),
+    Guard(
+        "nothing is written beyond a lease's end",
+        "engine/transfer/lane.py",
+        "if self._stop is not None and self._position + len(data) > self._stop:",
+        "if False:",
+        (f"{_LANE}::test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now",),
+    ),
+    Guard(
+        "what is cut costs no more than a share of the file",
+        "engine/transfer/endgame.py",
+        "return discarded < max(WASTE_BYTES, int(WASTE_SHARE * size))",
+        "return True",
+        ("tests/unit/transfer/test_endgame.py::test_what_may_be_thrown_away",),
+    ),
+    Guard(
+        "held segments agree with their xxh3",
+        "engine/transfer/frontier.py",
+        "if must_check and self._unproven[index] not in (None, check.intdigest()):",
+        "if False:",
+        ("tests/unit/transfer/test_frontier.py::test_bad_held_segment_is_reported_and_not_hashed",),
+    ),
+    Guard(
+        "no final name before the digest agrees",
+        "engine/transfer/file_transfer.py",
+        "if digest is None or proof.agrees(content):",
+        "if True:",
+        (
+            "tests/integration/test_faults_content.py::test_a_wrong_digest_does_not_touch_a_file_that_stands_there",
+        ),
+    ),
+    Guard(
+        "no final name for a small file either",
+        "engine/transfer/file_transfer.py",
+        "if agrees(digest, content):",
+        "if True:",
+        ("tests/integration/test_small_files.py::test_a_small_file_that_is_always_wrong_is_set_aside",),
+    ),
+    Guard(
+        "a part is continued for its own address alone",
+        "engine/transfer/admission.py",
+        "same_url = header.url_hash == url_hash(remote.url)",
+        "same_url = True",
+        ("tests/integration/test_resume.py::test_a_part_of_another_address_is_not_continued",),
+    ),
+    Guard(
+        "an ETag is taken for a digest from the Hub alone",
+        "engine/transfer/admission.py",
+        'if "/resolve/" not in remote.url or origin_of(remote.url) not in hub_origins():',
+        'if "/resolve/" not in remote.url:',
+        ("tests/unit/transfer/test_published_digest.py::test_nobody_elses_etag_is_a_digest",),
+    ),
+    Guard(
+        "a device or a pipe is not replaced",
+        "engine/transfer/admission.py",
+        "if not stat.S_ISREG(found.st_mode):",
+        "if False:",
+        ("tests/integration/test_faults_disk.py::test_a_pipe_or_a_device_in_the_way_stays",),
+    ),
+    Guard(
+        "a worker ends with its parent",
+        "engine/transfer/worker.py",
+        "            if os.getppid() != hello.parent:\n                return\n",
+        "            pass\n",
+        ("tests/unit/transfer/test_worker.py::test_a_worker_ends_with_its_parent_though_its_pipe_is_open",),
+    ),
+    Guard(
+        "workers import nothing from the current folder",
+        "engine/transfer/spawn.py",
+        'unsafe = {"", os.getcwd(), script}',
+        "unsafe: set[str] = set()",
+        ("tests/integration/test_hosts_of_the_engine.py::test_modules_beside_the_script_are_never_imported",),
+    ),
+)
