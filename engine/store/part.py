@@ -71,6 +71,11 @@ class Part:
         """Whether nobody has left anything here."""
         return self._is_made or self._entries() == ["lock"]
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left but what a finished file leaves behind where its pull was killed after the rename."""
+        return set(self._entries()) <= {"lock", "journal"}
+
     def resume(self) -> Journal | None:
         """Open what an earlier run left; None where there is nothing that can be trusted."""
         journal = Journal.load(self.folder / "journal")

@@ -47,6 +47,11 @@ def vouching(job: Job, settings: Settings) -> Receipt | None:
     return receipt if str(digest) in (f"sha256:{receipt.sha256}", receipt.digest) else None
 
 
+def has_part(job: Job) -> bool:
+    """Whether some pull has left a part of it, or is at work on one."""
+    return job.partial.is_dir() and not job.partial.is_symlink()
+
+
 def target_stat(target: Path) -> os.stat_result | None:
     """The target's stat; None where nothing is. Raises StoreError where something else than a file is in the way."""
     with disk_errors("look at", target):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from engine.errors import EngineError
 from engine.settings import Settings
-from engine.transfer.admission import accepted
+from engine.transfer.admission import accepted, has_part
 from engine.transfer.events import FileDone, Observer
 from engine.transfer.finish import how_verified
 from engine.transfer.job import Job
@@ -31,7 +31,7 @@ def all_there(jobs: Sequence[Job], settings: Settings, observer: Observer) -> li
 def _already_there(job: Job, settings: Settings) -> FileDone | None:
     tally = Tally()
     receipt = accepted(job, settings)
-    if receipt is None:
+    if receipt is None or has_part(job):
         return None
     return tally.already_there(
         job.remote,

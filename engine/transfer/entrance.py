@@ -1,12 +1,16 @@
 """The way in for one file: what is there already, and the lock of its part, which somebody else may hold."""
 
-from engine.errors import Busy
+from contextlib import suppress
+
+from engine.errors import Busy, EngineError
 from engine.settings import Settings
+from engine.store.disk import sync_folder
 from engine.store.part import Part
 from engine.store.receipts import Receipt
 from engine.transfer.admission import (
     accepted,
     adopted,
+    has_part,
     hash_target,
     is_another,
     must_be_hashed,
@@ -50,6 +54,19 @@ class Entrance:
         if not self._has_waited:
             self._has_waited = True
             self._voice.waiting(holder)
+
+    def clear(self, part: Part | None) -> None:
+        """The target is what is asked for: let go of the part. What a pull that was killed after its last rename has
+        left of it goes; of what else is there, nothing."""
+        if part is None and not has_part(self._job):
+            return
+        with suppress(OSError, EngineError):  # what stays is in nobody's way
+            part = part or Part.try_open(self._job.partial)
+            is_fresh = part is not None and part.is_fresh
+            if part is not None:
+                part.remove() if part.is_spent else part.close()
+            if not is_fresh:
+                sync_folder(self._job.target.parent)  # that rename may not have become durable yet
 
     @property
     def must_hash(self) -> bool:

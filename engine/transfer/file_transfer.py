@@ -190,7 +190,7 @@ class FileTransfer:
             self._begin()
 
     def _already_there(self, receipt: Receipt) -> None:
-        self._assembly.close()
+        self._entrance.clear(self._assembly.part)
         self.state = "done"
         self.result = self._tally.already_there(
             self.job.remote,

@@ -44,14 +44,18 @@ class Ending(msgspec.Struct, frozen=True):
         if self.data is not None:
             self.part.write_whole(self.data)
 
-    def vouch(self, final: os.stat_result) -> None:
-        """Write the receipt and let go of the part."""
-        self.part.leave_behind(
-            final,
-            lambda stat: self.job.receipts.write(
-                _receipt(self.job, stat, self.identity, self.digest, self.content)
-            ),
-        )
+    def vouch(self) -> None:
+        """Write the receipt. Before the rename, which changes nothing that a receipt goes by: a kill after it leaves a
+        file that is known, and one before it a receipt that fits nothing."""
+        self._vouch_for(os.fstat(self.part.fd))
+
+    def leave(self, final: os.stat_result) -> None:
+        """Let go of the part. A copy on another file system is another file, so it gets its own receipt."""
+        is_copy = final.st_ino != os.fstat(self.part.fd).st_ino
+        self.part.leave_behind(final, self._vouch_for if is_copy else None)
+
+    def _vouch_for(self, file: os.stat_result) -> None:
+        self.job.receipts.write(_receipt(self.job, file, self.identity, self.digest, self.content))
 
 
 def finish(ending: Ending) -> Finished:
@@ -64,7 +68,7 @@ def finish(ending: Ending) -> Finished:
 
 def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
     """Give parts their final names, step by step for all of them, so that they share what a sync costs: data first,
-    then the renames, each folder once, then the receipts. One that fails does not stop the others."""
+    then the receipts, the renames, each folder once. One that fails does not stop the others."""
     started = time.monotonic()
     errors: dict[int, Exception] = {}
     stats: dict[int, os.stat_result] = {}
@@ -94,9 +98,10 @@ def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
     if len(endings) > 1:
         each(lambda _, ending: ending.part.begin_sync())
     each(lambda _, ending: ending.part.sync_for(ending.job.target))
+    each(lambda _, ending: ending.vouch())
     each(place)
     each(sync_folders)
-    each(lambda index, ending: ending.vouch(stats[index]))
+    each(lambda index, ending: ending.leave(stats[index]))
     disk_s = (time.monotonic() - started) / len(endings)
     return [errors.get(i) or _finished(ending, disk_s) for i, ending in enumerate(endings)]
 

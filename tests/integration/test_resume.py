@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -161,6 +162,24 @@ def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[
     running.wait()
     trial.origin.behave()
     trial.finish(at_least_held=trial.content.size // SEGMENT - 1)
+
+
+@pytest.mark.parametrize("step", ["finish.sync_folder", "part.Part.remove"])
+def test_a_kill_after_the_rename_needs_no_byte_again(trial: Trial, step: str) -> None:
+    """The file has its name and nobody was told: the next run knows it by its receipt, and clears what is left."""
+    code = (
+        "import os, signal; from engine.store import part; from engine.transfer import finish\n"
+        f"{step} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from engine.cli import main; main()"
+    )
+    words = trial.arguments("-p", 0)
+    trial.command.run(*words, entry=[sys.executable, "-c", code]).check(-signal.SIGKILL)
+    assert trial.content.first_difference(trial.target) is None
+    assert sorted(path.name for path in trial.part.iterdir()) == ["journal", "lock"]
+    asked = len(trial.origin.requests)
+    trial.pull("-p", 0)
+    assert len(trial.origin.requests) == asked
+    trial.assert_exact()
 
 
 @pytest.mark.parametrize("processes", [0, 1])
