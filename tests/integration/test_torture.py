@@ -1,0 +1,29 @@
+"""Short runs of what `python -m tests.torture` and `python -m tests.torture.soak` do at length."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, Command
+from tests.torture.run import Run
+
+
+@pytest.mark.alone
+def test_files_that_are_killed_twenty_times_come_out_exact(command: Command, tmp_path: Path) -> None:
+    """Nothing is corrupt, nothing is left over, nothing needs a hand, and a kill costs a segment a lane."""
+    tally = Run(command, tmp_path / "torture", seed=1).until(kills=20, jobs=2)
+    print("\n".join(tally.lines()))
+    assert tally.violations == []
+    assert tally.counted >= 20
+    assert {kill.victim for kill in tally.kills} == {"coordinator", "worker"}
+
+
+@pytest.mark.alone
+def test_a_program_of_many_pulls_does_not_grow(home: Path) -> None:
+    """Memory, descriptors, threads, shared memory, objects and children after a hundred pulls are those of the first
+    ones, also where pulls fail and are cancelled."""
+    words = [sys.executable, "-m", "tests.torture.soak", "--pulls", "100", "--warm-up", "32"]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr

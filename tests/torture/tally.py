@@ -1,0 +1,108 @@
+"""What a torture run has found, and its table."""
+
+import signal
+import statistics
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tests.torture.dice import SEGMENT, Case, Victim
+
+_GROUPS: tuple[tuple[Victim, signal.Signals], ...] = (
+    ("coordinator", signal.SIGKILL),
+    ("coordinator", signal.SIGTERM),
+    ("coordinator", signal.SIGINT),
+    ("worker", signal.SIGKILL),
+)
+
+
+@dataclass
+class Kill:
+    """A signal that was sent."""
+
+    victim: Victim
+    signal: signal.Signals
+    at: float
+    held_share: float
+    """Of the file, by its journal at that moment."""
+    refetched_lanes: float = 0.0
+    """What was fetched twice because of it, in units of lanes x segment."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it fell in the midst of the file."""
+        return 0.01 <= self.held_share <= 0.99
+
+
+@dataclass
+class Tally:
+    """Of one run. Any thread may add to it."""
+
+    seed: int
+    kills: list[Kill] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    sizes: set[int] = field(default_factory=set)
+    files: int = 0
+    corrupt: int = 0
+    clean_ups: int = 0
+    """Pulls that went on only after somebody had taken something away by hand."""
+    orphans: int = 0
+    slowest_end_s: float = 0.0
+    """From a coordinator's SIGKILL to the end of its last worker."""
+    sent_bytes: int = 0
+    refetched_otherwise: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def counted(self) -> int:
+        with self._lock:
+            return sum(kill.counts for kill in self.kills)
+
+    def violation(self, case: Case, what: str) -> None:
+        with self._lock:
+            self.violations.append(f"--seed {self.seed} --case {case.number}: {case}: {what}")
+
+    def add(self, case: Case, kills: Sequence[Kill], sent_bytes: int, refetched_otherwise: int) -> None:
+        """A file that came to its end."""
+        with self._lock:
+            self.files += 1
+            self.sizes.add(case.size)
+            self.kills += kills
+            self.sent_bytes += sent_bytes
+            self.refetched_otherwise += refetched_otherwise
+
+    def found(self, what: str, number: int = 1) -> None:
+        """Of what must not be: corrupt, clean_ups, orphans."""
+        with self._lock:
+            setattr(self, what, getattr(self, what) + number)
+
+    def ended_within(self, seconds: float) -> None:
+        with self._lock:
+            self.slowest_end_s = max(self.slowest_end_s, seconds)
+
+    def lines(self) -> list[str]:
+        """The table, for people."""
+        groups = [
+            (f"{victim}, {number.name}", [k for k in self.kills if (k.victim, k.signal) == (victim, number)])
+            for victim, number in _GROUPS
+        ]
+        sizes = f"{len(self.sizes)} sizes ({min(self.sizes, default=0):,} to {max(self.sizes, default=0):,} bytes)"
+        otherwise = self.refetched_otherwise / max(self.sent_bytes, 1)
+        return [
+            f"seed {self.seed}: {self.files} files of {sizes}, segments of {SEGMENT:,} bytes, "
+            f"{self.sent_bytes:,} bytes sent",
+            "",
+            "victim, signal       | kills | at 1-99 % | fetched twice, in lanes x segment: median | worst",
+            *[_row(name, kills) for name, kills in [*groups, ("all", self.kills)]],
+            "",
+            f"corrupt files {self.corrupt}, manual clean-ups {self.clean_ups}, processes left after a second "
+            f"{self.orphans} (the last worker was gone after {self.slowest_end_s * 1000:.0f} ms at most), "
+            f"fetched twice with no kill near {otherwise:.2%}",
+            *[f"VIOLATION {text}" for text in self.violations],
+        ]
+
+
+def _row(name: str, kills: Sequence[Kill]) -> str:
+    lost = [kill.refetched_lanes for kill in kills] or [0.0]
+    counted = sum(kill.counts for kill in kills)
+    return f"{name:20} | {len(kills):5} | {counted:9} | {statistics.median(lost):41.2f} | {max(lost):5.2f}"
