@@ -25,7 +25,7 @@ from tests.torture.tally import Kill, Tally
 
 _GONE_WITHIN_S = 1.0
 _RUN_WITHIN_S = 60.0
-_REPLACED_WITHIN_S = 10.0
+_REPLACED_WITHIN_S = 2.0
 UNDER_WAY_BEATS = 2
 """On each lane: what the origin has just sent and nobody has read yet, and what is read but in no journal yet."""
 
