@@ -83,6 +83,10 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
     if answer.status not in (200, 206):
         if lease.is_probe and answer.status == 416:
             return  # an empty file, or one that must be asked for without a range: the coordinator decides
+        known = None if lease.has_digest else lease.identity
+        if answer.status == 416 and known and (reason := _has_another_size(known, opened.identity)):
+            answer.close()
+            raise misfit("changed", reason)  # what is asked for lies behind the end that the file has now
         raise _refused(lease, answer, misfit)
     if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise misfit("encoding", "sent compressed content although none was asked for.")
@@ -91,7 +95,8 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         # Read to the end of the connection, as http.client would, a cut body would pass for a whole one.
         raise misfit("protocol", f"sent a Content-Length that makes no sense: {stated[:40]!r}.")
     if lease.identity and (reason := differs(lease, opened.identity)):
-        raise misfit("range" if lease.has_digest else "changed", reason)
+        is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
+        raise misfit("changed" if is_change else "range", reason)
     if lease.span is None and answer.status == 206:
         raise misfit("range", "sent a part although the whole file was asked for.")
     if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
@@ -127,15 +132,26 @@ def _refused(lease: Lease, answer: Answer, misfit: Callable[[str, str], WireErro
     return WireError(failure)
 
 
+def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:
+    """Whether an answer to a range is whole and shows no version, though the file had one. A portal's login page looks
+    so, and is no reason to throw away what is there."""
+    known = lease.identity is not None and lease.identity.has_validator
+    return known and lease.span is not None and opened.status == 200 and not opened.identity.has_validator
+
+
+def _has_another_size(want: Identity, got: Identity) -> str | None:
+    if want.size is not None and got.size is not None and want.size != got.size:
+        return f"says that the file has {got.size} bytes; it had {want.size}."
+    return None
+
+
 def differs(lease: Lease, got: Identity) -> str | None:
     """In which way an answer is of another version than the lease expects (RFC 9110 §8.8); None if in none."""
     want = lease.identity
     if want is None:
         return None
-    if want.size is not None and got.size is not None and want.size != got.size:
-        return f"says that the file has {got.size} bytes; it had {want.size}."
-    if lease.has_digest:
-        return None
+    if (reason := _has_another_size(want, got)) or lease.has_digest:
+        return reason
     if want.etag and got.etag and want.etag != got.etag:
         return f"has another version of the file now: its ETag was {want.etag[:80]} and is {got.etag[:80]}."
     if want.last_modified and got.last_modified and want.last_modified != got.last_modified:

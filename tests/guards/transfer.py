@@ -36,6 +36,26 @@ GUARDS = (
         _REFUSED,
     ),
     Guard(
+        "a page without a version is no other version",
+        _ANSWERS,
+        "is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)",
+        "is_change = not lease.has_digest",
+        (
+            _REFUSED[0],
+            "tests/integration/test_faults_sequences.py::test_a_run_that_is_refused_takes_nothing_away",
+        ),
+    ),
+    Guard(
+        "a 416 tells of a file that became shorter",
+        _ANSWERS,
+        "if answer.status == 416 and known and (reason",
+        "if False and known and (reason",
+        (
+            _REFUSED[0],
+            "tests/integration/test_faults_sequences.py::test_a_file_of_another_size_between_two_runs_starts_again",
+        ),
+    ),
+    Guard(
         "the ETag stays the same",
         _ANSWERS,
         "if want.etag and got.etag and want.etag != got.etag:",

@@ -122,6 +122,25 @@ REFUSED = [
         "changed",
     ),
     ("stream of another size", lease(None, identity=KNOWN), answer(200, content_length="99"), "changed"),
+    ("a page of somebody else's", lease(identity=KNOWN), answer(200, content_length="65"), "range"),
+    (
+        "a whole file of another version",
+        lease(identity=KNOWN),
+        answer(200, content_length="65", etag='"v2"'),
+        "changed",
+    ),
+    (
+        "beyond the end that it has now",
+        lease(identity=KNOWN),
+        answer(416, content_range="bytes */7"),
+        "changed",
+    ),
+    (
+        "beyond the end, digest known",
+        lease(identity=KNOWN, has_digest=True),
+        answer(416, content_range="bytes */7"),
+        "range",
+    ),
     ("If-Match failed", lease(identity=KNOWN), answer(412), "changed"),
     ("416 in the middle", lease(identity=KNOWN), answer(416, content_range="bytes */100"), "range"),
     ("not found", lease(), answer(404), "status"),
@@ -139,6 +158,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("asked", "got", "kind"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
 )
+@pytest.mark.row("range/206-unasked")
 def test_answer_is_refused(asked, got, kind):
     """Of anything else not a byte is written, and the failure says which kind it is."""
     assert verdict(asked, got) == kind
