@@ -103,6 +103,7 @@ def test_nothing_is_left_but_files_and_receipts(
     assert all(name.endswith(".json") for name in names_in(store / "receipts"))
 
 
+@pytest.mark.row("together/same-store")
 def test_the_same_batch_twice_at_once(
     command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_batch_that_is_interrupted_goes_on(
 
 
 @pytest.mark.parametrize("header", [{"Retry-After": "1"}, {"RateLimit": '"resolvers";r=0;t=1'}])
+@pytest.mark.row("pushback/retry-after-seconds")
 def test_a_rate_limit_holds_for_all_files_and_all_pulls(
     command: Command, origin_factory: Callable[..., Origin], tmp_path: Path, header: dict[str, str]
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_file_pulled_without_hashing_is_hashed_when_that_is_asked_for(
     assert "1 of 3 segments have changed" in jarvis("verify", tmp_path / "m").check(6).stderr
 
 
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_token_and_header_reach_the_target_alone(
     jarvis: Jarvis, origin_factory: Callable[..., Origin], tmp_path: Path
 ) -> None:
@@ -275,6 +276,7 @@ def test_unexpected_exception_is_one_line(command: Command, origin: Origin, tmp_
     assert "Traceback" in command.run(*words, "--verbose", entry=entry).check(1).stderr
 
 
+@pytest.mark.row("attack/6-control-characters")
 def test_error_text_cannot_command_a_terminal(
     jarvis: Jarvis, origin_factory: Callable[..., Origin], tmp_path: Path
 ) -> None:
@@ -371,6 +373,7 @@ def test_a_name_that_only_its_owner_may_give(jarvis: Jarvis, origin: Origin, tmp
     assert (tmp_path / "con.").stat().st_size == 1024
 
 
+@pytest.mark.row("together/same-target")
 def test_two_pulls_of_the_same_file(spawn: Any, origin: Origin, tmp_path: Path, content: Pattern) -> None:
     """The second waits, says for whom, and takes what the first has made."""
     words = ("pull", origin.url("m.gguf"), "-o", tmp_path / "m", "--limit-rate", "8MB/s")

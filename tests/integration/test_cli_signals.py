@@ -40,6 +40,7 @@ def wait_share(running: Running, share: float) -> None:
 @pytest.mark.alone
 @pytest.mark.parametrize("processes", ["0", "2"])
 @pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGHUP", "terminal"])
+@pytest.mark.row("process/sigint", "process/sigterm")
 def test_interrupted_pull_ends_at_once_and_resumes(
     spawn: Spawn, jarvis: Any, origin: Origin, content: Pattern, tmp_path: Path, how: str, processes: str
 ) -> None:
@@ -82,6 +83,7 @@ def test_interrupted_pull_ends_at_once_and_resumes(
 
 @pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.row("process/signal-before-first-byte")
 def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_path: Path, number: int) -> None:
     """A server that does not answer cannot hold the command back; nothing is kept, and that is said."""
     fault = origin.fault("hang_before_headers")
@@ -96,6 +98,7 @@ def test_interrupted_before_the_first_byte(spawn: Spawn, origin: Origin, tmp_pat
 
 
 @pytest.mark.alone
+@pytest.mark.row("process/signal-before-first-byte")
 def test_interrupted_while_a_source_is_asked(spawn: Spawn, origin: Origin, tmp_path: Path) -> None:
     """The same while a registry is asked for the list of files: what is kept of them is not known, so not denied."""
     fault = origin.fault("hang_before_headers")
@@ -126,6 +129,7 @@ AT_IMPORT = (
     "module",
     ["click", "engine.transfer.spawn", "engine.console.pulling", "msgspec", "engine.transfer.coordinator", "urllib3"],
 )  # fmt: skip
+@pytest.mark.row("process/signal-before-first-byte")
 def test_interrupted_while_it_loads(
     spawn: Spawn, origin: Origin, tmp_path: Path, module: str, how: str
 ) -> None:
@@ -150,6 +154,7 @@ def test_interrupted_verify(spawn: Spawn, tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.row("process/signal-before-first-byte")
 def test_stuck_name_lookup_does_not_hold_it_back(spawn: Spawn, tmp_path: Path) -> None:
     """A name lookup blocks in C, where no signal reaches it; the command ends all the same."""
     boot = (
@@ -168,6 +173,7 @@ def test_stuck_name_lookup_does_not_hold_it_back(spawn: Spawn, tmp_path: Path) -
         assert time.monotonic() - started < 1.0
 
 
+@pytest.mark.row("process/sigint")
 def test_second_signal_does_not_disturb_the_first(
     spawn: Spawn, jarvis: Any, origin: Origin, tmp_path: Path
 ) -> None:
@@ -193,6 +199,7 @@ def test_second_signal_does_not_disturb_the_first(
     assert jarvis(*words).check(0).events_named("file")[0]["held_bytes"] > SIZE // 5
 
 
+@pytest.mark.row("process/sigterm")
 def test_ignored_signal_stays_ignored(spawn: Spawn, origin: Origin, content: Pattern, tmp_path: Path) -> None:
     """Under nohup (SIGHUP ignored by the caller), the pull goes on when the terminal closes."""
     boot = "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"

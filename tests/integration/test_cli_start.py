@@ -116,6 +116,7 @@ def test_nothing_is_said_that_was_not_asked(command: Command) -> None:
     assert command.run("--version").check(0).stderr == ""
 
 
+@pytest.mark.row("host/no-terminal")
 def test_closed_standard_streams_lead_nowhere(
     command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
 ) -> None:
@@ -139,6 +140,7 @@ def test_closed_standard_streams_lead_nowhere(
     assert content.first_difference(tmp_path / "model.gguf") is None
 
 
+@pytest.mark.row("host/no-terminal")
 def test_a_result_that_cannot_be_written_is_a_failure(
     command: Command, origin_factory: Callable[..., Origin], tmp_path: Path
 ) -> None:
@@ -150,6 +152,7 @@ def test_a_result_that_cannot_be_written_is_a_failure(
     assert (tmp_path / "model.gguf").read_bytes() == b"small"
 
 
+@pytest.mark.row("host/no-terminal")
 def test_a_full_disk_is_told_once(command: Command) -> None:
     """--help and doctor, too, say that stdout refuses, once, and not that something went wrong that should not."""
     shell = ["sh", "-c", 'exec "$@" >/dev/full', "sh", *ENTRY]

@@ -34,6 +34,7 @@ def words() -> list[str]:
 
 
 @pytest.mark.parametrize(("first", "second"), WAYS.values(), ids=WAYS)
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_a_redirect_carries_no_credentials_to_another_origin(
     try_file: Callable[..., Trial],
     origin_factory: Callable[..., Origin],
@@ -63,6 +64,7 @@ def test_a_redirect_within_the_origin_keeps_them(trial: Trial) -> None:
     assert all(secrets_in([record]) == set(GIVEN) for record in trial.origin.requests)
 
 
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_they_do_not_come_back_with_a_detour(trial: Trial, origin_factory: Callable[..., Origin]) -> None:
     """There and back again: the first server gets its own, the one on the way nothing."""
     detour = origin_factory()
@@ -74,6 +76,7 @@ def test_they_do_not_come_back_with_a_detour(trial: Trial, origin_factory: Calla
     assert detour.requests and secrets_in(detour.requests) == set()
 
 
+@pytest.mark.row("network/proxy-auth")
 def test_a_proxys_password_is_the_proxys_alone(try_file: Callable[..., Trial], tls: Certificates) -> None:
     """Through a tunnel, the server sees no Proxy-Authorization."""
     trial = try_file(MIB, tls=tls)

@@ -34,6 +34,7 @@ def is_whole_segment(record: Record) -> bool:
     ("fault", "options"),
     [("cut", {}), ("cut", {"orderly": True}), ("reset", {}), ("reset", {"abrupt": True})],
 )
+@pytest.mark.row("body/cut", "body/reset", "body/reset-abrupt")
 def test_a_body_that_breaks_off_goes_on_at_its_byte(
     any_trial: Trial, fault: str, options: dict[str, Any]
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_stream_says_at_which_byte(try_file: Callable[..., Trial]) -> None:
     assert retry["offset"] == SEGMENT
 
 
+@pytest.mark.row("body/cut-again-and-again")
 def test_bodies_that_break_again_and_again_end_well_as_long_as_they_get_further(trial: Trial) -> None:
     """Attempts are counted anew with every progress: more breaks than retries are no reason to give up."""
     breaks = trial.origin.fault("reset", after_bytes=SEGMENT // 2, times=12)
@@ -75,6 +77,7 @@ def test_bodies_that_break_again_and_again_end_well_as_long_as_they_get_further(
     trial.assert_exact()
 
 
+@pytest.mark.row("body/cut-always")
 def test_a_byte_that_never_comes_is_given_up_and_the_rest_is_kept(any_trial: Trial) -> None:
     """Attempts without any progress end with exit 5; the next run fetches what is missing."""
     trial = any_trial
@@ -100,6 +103,7 @@ def test_a_byte_that_never_comes_is_given_up_and_the_rest_is_kept(any_trial: Tri
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(str(v)[:20] for v in value.values()),
 )
+@pytest.mark.row("body/no-http", "body/no-answer", "attack/36-header-bombs")
 def test_an_answer_that_is_no_http_is_asked_for_again(
     trial: Trial, fault: str, options: dict[str, Any]
 ) -> None:
@@ -121,6 +125,7 @@ def test_an_answer_that_is_no_http_is_asked_for_again(
 
 
 @pytest.mark.parametrize("data", [b"\x00\xff\r\n\r\n", b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-"])
+@pytest.mark.row("body/no-http")
 def test_garbage_from_the_start_makes_nothing(trial: Trial, data: bytes) -> None:
     """A server that never speaks HTTP leaves neither file nor part."""
     trial.origin.fault("garbage", data=data)
@@ -130,6 +135,7 @@ def test_garbage_from_the_start_makes_nothing(trial: Trial, data: bytes) -> None
 
 
 @pytest.mark.parametrize("fault", ["stall", "hang_before_headers"])
+@pytest.mark.row("body/hang-mid-body", "body/hang-before-headers")
 def test_a_connection_that_falls_silent_holds_nobody_up(any_trial: Trial, fault: str) -> None:
     """Others take over what it leaves, long before the stall timeout of ten seconds."""
     trial = any_trial
@@ -145,6 +151,7 @@ def test_a_connection_that_falls_silent_holds_nobody_up(any_trial: Trial, fault:
 @pytest.mark.parametrize(
     ("fault", "kinds"), [("stall", {"slow", "stalled"}), ("hang_before_headers", {"stalled"})]
 )
+@pytest.mark.row("body/hang-mid-body", "body/hang-before-headers")
 def test_the_only_connection_that_falls_silent_is_replaced(
     any_trial: Trial, fault: str, kinds: set[str]
 ) -> None:
@@ -160,6 +167,7 @@ def test_the_only_connection_that_falls_silent_is_replaced(
     trial.assert_exact()
 
 
+@pytest.mark.row("body/hang-everywhere")
 def test_all_connections_silent_at_once_are_replaced(trial: Trial) -> None:
     """When every lane hangs, every lane is replaced."""
     trial.origin.fault("stall", when=beyond(MIB), after_bytes=1000, times=LANES)
@@ -168,6 +176,7 @@ def test_all_connections_silent_at_once_are_replaced(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("body/hang-always")
 def test_a_server_that_is_always_silent_is_given_up(trial: Trial) -> None:
     """Exit 5 and a word about the silence; what came before is kept and used."""
     trial.origin.fault("stall", when=beyond(SIZE // 2), after_bytes=1)
@@ -178,6 +187,7 @@ def test_a_server_that_is_always_silent_is_given_up(trial: Trial) -> None:
     trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
 
 
+@pytest.mark.row("body/hang-on-connect")
 def test_a_handshake_that_never_ends_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:
     """A connection that is accepted and then silent, before TLS is up, costs no more than a stalled one."""
     trial = try_file(tls=tls)
@@ -188,6 +198,7 @@ def test_a_handshake_that_never_ends_is_replaced(try_file: Callable[..., Trial],
     trial.assert_exact()
 
 
+@pytest.mark.row("body/hang-on-connect")
 def test_a_first_handshake_that_never_ends_is_replaced(
     try_file: Callable[..., Trial], tls: Certificates
 ) -> None:
@@ -202,6 +213,7 @@ def test_a_first_handshake_that_never_ends_is_replaced(
 
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("fault", ["slow", "one_byte_a_second"])
+@pytest.mark.row("body/slow", "body/one-byte-a-second", "attack/35-slow-loris")
 def test_a_crawling_connection_among_fast_ones_is_replaced(trial: Trial, fault: str, lanes: int) -> None:
     """Far below the others for half a second: its remainder goes to another one. With one lane there is none to take
     over."""
@@ -215,6 +227,7 @@ def test_a_crawling_connection_among_fast_ones_is_replaced(trial: Trial, fault: 
 
 
 @pytest.mark.parametrize("code", [503, None])
+@pytest.mark.row("pushback/connections-limited")
 def test_a_server_that_takes_few_connections_gets_few(
     try_file: Callable[..., Trial], code: int | None
 ) -> None:
@@ -227,6 +240,7 @@ def test_a_server_that_takes_few_connections_gets_few(
     trial.assert_exact()
 
 
+@pytest.mark.row("network/tls-untrusted", "attack/38-tls")
 def test_an_untrusted_certificate_is_refused_at_once(
     try_file: Callable[..., Trial], tls: Certificates, origin_factory: Callable[..., Any]
 ) -> None:
@@ -244,8 +258,11 @@ def test_an_untrusted_certificate_is_refused_at_once(
         assert other.requests == []
     trial.pull("--insecure")
     trial.assert_exact()
+    trial.forget()
+    trial.assert_failed(trial.pull(code=5), "certificate")  # once is not for ever
 
 
+@pytest.mark.row("body/headers-drip", "attack/35-slow-loris")
 def test_headers_that_drip_are_no_sign_of_life(any_trial: Trial) -> None:
     """An answer has three times the stall timeout to begin, however many headers it sends; the message says who."""
     trial = any_trial

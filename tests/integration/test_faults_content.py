@@ -9,6 +9,7 @@ from tests.integration.trial import MIB, SEGMENT, Trial, flip, wait_until
 SIZE = 4 * MIB
 
 
+@pytest.mark.row("identity/wrong-digest-given", "attack/18-content-of-another-digest")
 def test_a_wrong_digest_sets_the_file_aside_and_the_right_one_adopts_it(trial: Trial) -> None:
     """Exit 6 with both digests; then the same file with the right digest costs not one byte."""
     wrong, right = "0" * 64, trial.content.sha256()
@@ -19,6 +20,7 @@ def test_a_wrong_digest_sets_the_file_aside_and_the_right_one_adopts_it(trial: T
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/old-file-until-the-end")
 def test_a_wrong_digest_does_not_touch_a_file_that_stands_there(trial: Trial) -> None:
     """What has the final name already stays until something verified takes its place."""
     trial.target.write_bytes(b"mine")
@@ -36,6 +38,7 @@ def test_a_digest_that_the_file_has_already_costs_nothing(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "stream"])
+@pytest.mark.row("identity/flipped-byte-once")
 def test_a_byte_that_was_changed_on_the_way_is_healed(try_file: Callable[..., Trial], ranges: bool) -> None:
     """One corrupted byte, same size, with a digest: found, fetched again, exit 0."""
     trial = try_file(ranges=ranges)
@@ -48,6 +51,7 @@ def test_a_byte_that_was_changed_on_the_way_is_healed(try_file: Callable[..., Tr
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["ranges", "stream"])
+@pytest.mark.row("identity/flipped-byte-always")
 def test_a_byte_that_is_always_wrong_ends_with_a_mismatch(
     try_file: Callable[..., Trial], ranges: bool
 ) -> None:
@@ -62,6 +66,7 @@ def test_a_byte_that_is_always_wrong_ends_with_a_mismatch(
     assert [path.stat().st_size for path in kept] == [SIZE]
 
 
+@pytest.mark.row("identity/flipped-byte-without-digest")
 def test_without_a_digest_the_hash_is_computed_and_said_so(trial: Trial) -> None:
     """Nothing to compare with is not the same as verified, and the output says which it was."""
     result = trial.pull("--json")
@@ -84,6 +89,7 @@ def test_a_second_pull_is_instant(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/old-file-until-the-end")
 def test_force_fetches_everything_and_keeps_the_old_file_until_the_end(trial: Trial) -> None:
     """--force starts at zero; a failure on the way leaves the old file as it was."""
     trial.pull()
@@ -111,6 +117,7 @@ def test_a_changed_file_is_not_believed(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/changes-a-segment")
 def test_a_disk_that_changes_a_segment_is_found_out(trial: Trial) -> None:
     """A byte that was written right and comes back wrong: that segment alone is fetched again."""
     trial.origin.fault("stall", range_start=0)

@@ -42,6 +42,7 @@ def fill(folder: Path, leave: int = 0) -> Path:
     return filler
 
 
+@pytest.mark.row("disk/full-before-start")
 def test_no_room_is_found_before_the_first_byte(
     try_file: Callable[..., Trial], mounted: Callable[..., Path]
 ) -> None:
@@ -57,6 +58,7 @@ def test_no_room_is_found_before_the_first_byte(
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/full-midway", "attack/54-disk-full")
 def test_a_disk_that_fills_up_midway_keeps_what_came(
     try_file: Callable[..., Trial], mounted: Callable[..., Path]
 ) -> None:
@@ -76,6 +78,7 @@ def test_a_disk_that_fills_up_midway_keeps_what_came(
     trial.finish(at_least_held=SIZE // SEGMENT // 4)
 
 
+@pytest.mark.row("disk/full-for-the-rest-only")
 def test_room_is_asked_for_what_is_missing_only(
     try_file: Callable[..., Trial], mounted: Callable[..., Path]
 ) -> None:
@@ -88,6 +91,7 @@ def test_room_is_asked_for_what_is_missing_only(
     trial.finish()
 
 
+@pytest.mark.row("disk/read-only")
 def test_a_read_only_file_system_is_named(trial: Trial, mounted: Callable[..., Path]) -> None:
     """Nothing can be written at all: exit 7, and no body is fetched."""
     folder = mounted("-t", "tmpfs", "-o", "ro", "tmpfs")
@@ -105,6 +109,7 @@ def unprivileged() -> list[str]:
     return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", *ENTRY]
 
 
+@pytest.mark.row("disk/no-permission")
 def test_a_folder_without_permission_is_named(trial: Trial) -> None:
     """No right to write there: exit 7 and the folder's name; with the right, the same command works."""
     folder = trial.target.parent
@@ -117,6 +122,7 @@ def test_a_folder_without_permission_is_named(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/folder-in-the-way")
 def test_a_folder_in_the_way_stays(trial: Trial) -> None:
     """A folder under the final name is neither replaced nor filled, and is found before a byte is fetched."""
     trial.target.mkdir()
@@ -128,6 +134,7 @@ def test_a_folder_in_the_way_stays(trial: Trial) -> None:
     assert not trial.part.exists()
 
 
+@pytest.mark.row("disk/device-in-the-way")
 def test_a_pipe_or_a_device_in_the_way_stays(trial: Trial) -> None:
     """What is neither a file nor a folder is not replaced, whoever asks: `-o /dev/null` as root would take the
     device from the whole machine. It is found before a byte is fetched, also with --force."""
@@ -143,6 +150,7 @@ def test_a_pipe_or_a_device_in_the_way_stays(trial: Trial) -> None:
     assert not trial.part.exists()
 
 
+@pytest.mark.row("disk/file-in-the-way")
 def test_a_file_where_a_folder_is_needed_stays(trial: Trial) -> None:
     """A file in the place of the target's folder is an error of the disk, and stays."""
     blocker = trial.target.parent / "blocker"
@@ -154,6 +162,7 @@ def test_a_file_where_a_folder_is_needed_stays(trial: Trial) -> None:
     assert trial.origin.bytes_sent() == 0
 
 
+@pytest.mark.row("disk/file-in-the-way")
 def test_a_file_in_place_of_the_part_folder_stays(trial: Trial) -> None:
     """Somebody's file named as the part's folder would be is not touched."""
     trial.part.write_text("kept")
@@ -162,6 +171,7 @@ def test_a_file_in_place_of_the_part_folder_stays(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("name", ["data", "journal", "lock"])
+@pytest.mark.row("journal/links-in-the-part", "attack/12-link-at-the-target")
 def test_a_symbolic_link_in_the_part_folder_is_not_followed(trial: Trial, tmp_path: Path, name: str) -> None:
     """In a folder that others may write to, a link must not lead our bytes over somebody's file."""
     precious = tmp_path / "precious"
@@ -175,6 +185,7 @@ def test_a_symbolic_link_in_the_part_folder_is_not_followed(trial: Trial, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["data", "journal", "lock"])
+@pytest.mark.row("journal/pipes-in-the-part")
 def test_a_pipe_in_the_part_folder_holds_nobody_up(trial: Trial, name: str) -> None:
     """Opening a pipe would wait for somebody at its other end: it is an error at once, in words."""
     trial.leave_half()
@@ -183,6 +194,7 @@ def test_a_pipe_in_the_part_folder_holds_nobody_up(trial: Trial, name: str) -> N
     trial.assert_failed(trial.pull(code=7, timeout_s=20), "in the way", name)
 
 
+@pytest.mark.row("journal/links-in-the-part", "attack/12-link-at-the-target")
 def test_a_symbolic_link_as_part_folder_is_not_followed(trial: Trial, tmp_path: Path) -> None:
     """It may lead to a folder of the user's, which the end of a pull must not empty."""
     precious = tmp_path / "precious"
@@ -201,12 +213,14 @@ def test_missing_folders_are_made(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/not-sparse")
 def test_a_full_allocation_is_exact(trial: Trial) -> None:
     """--allocate full reserves the room and changes nothing else."""
     trial.pull("--allocate", "full")
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/store-not-writable")
 def test_a_store_without_room_for_receipts_is_found_first(trial: Trial, tmp_path: Path) -> None:
     """Where no receipt can be written nothing is fetched, and nothing gets the final name: not an error after the
     last byte of a file that is there."""
@@ -218,6 +232,7 @@ def test_a_store_without_room_for_receipts_is_found_first(trial: Trial, tmp_path
     assert not trial.target.exists()
 
 
+@pytest.mark.row("disk/full-log")
 def test_a_log_on_a_full_disk_ends_with_one_line(trial: Trial) -> None:
     """The log is lost and that is said once; the pull is not."""
     result = trial.pull("--log-file", "/dev/full")

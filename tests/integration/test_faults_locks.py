@@ -29,6 +29,7 @@ def wait_waiting(second: Running, holder: int) -> None:
     second.wait_output(lambda _, err: f"waiting for process {holder} " in err, "word of whom it waits for")
 
 
+@pytest.mark.row("together/same-target", "attack/53-two-processes")
 def test_the_second_waits_and_finds_the_file(trial: Trial) -> None:
     """It says for whom, asks the server nothing, and reports the file as already there."""
     with held_in_the_middle(trial) as first:
@@ -47,6 +48,7 @@ def test_the_second_waits_and_finds_the_file(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("together/holder-killed")
 def test_the_second_takes_over_when_the_first_is_killed(trial: Trial) -> None:
     """A killed holder's part is resumed, not fetched anew."""
     with held_in_the_middle(trial) as first:
@@ -61,6 +63,7 @@ def test_the_second_takes_over_when_the_first_is_killed(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("together/holder-killed")
 def test_the_second_takes_over_when_the_first_is_interrupted(trial: Trial) -> None:
     """Likewise after an orderly end."""
     with held_in_the_middle(trial) as first:
@@ -72,6 +75,7 @@ def test_the_second_takes_over_when_the_first_is_interrupted(trial: Trial) -> No
     trial.assert_exact()
 
 
+@pytest.mark.row("together/waiter-interrupted")
 def test_a_waiting_pull_can_be_interrupted(trial: Trial) -> None:
     """Exit 130 within a second; the first one is not disturbed."""
     with held_in_the_middle(trial) as first:
@@ -85,6 +89,7 @@ def test_a_waiting_pull_can_be_interrupted(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("together/same-target")
 def test_four_at_once_fetch_the_file_once(trial: Trial) -> None:
     """Whoever is first works; nobody fails, nobody fetches twice."""
     pulls = [trial.spawn() for _ in range(4)]
@@ -94,6 +99,7 @@ def test_four_at_once_fetch_the_file_once(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("together/different-targets")
 def test_two_pulls_of_different_targets_do_not_wait(trial: Trial) -> None:
     """The lock is the target's, not the address's."""
     with held_in_the_middle(trial) as first:
@@ -105,6 +111,7 @@ def test_two_pulls_of_different_targets_do_not_wait(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("process/stopped-worker")
 def test_an_orphaned_worker_holds_the_lock_until_it_is_gone(try_file: Callable[..., Trial]) -> None:
     """The command is dead, a worker of it is stopped in the middle of its work: a new pull waits for it, since it
     may still write; once the worker has ended, the new pull goes on."""
@@ -128,6 +135,7 @@ def test_an_orphaned_worker_holds_the_lock_until_it_is_gone(try_file: Callable[.
     trial.assert_exact()
 
 
+@pytest.mark.row("together/stale-lock-file")
 def test_a_lock_file_that_was_left_behind_locks_nothing(trial: Trial) -> None:
     """What counts is the lock, not the file."""
     trial.part.mkdir(parents=True)
@@ -136,6 +144,7 @@ def test_a_lock_file_that_was_left_behind_locks_nothing(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("together/other-address")
 def test_another_file_for_the_same_name_is_not_waited_for(trial: Trial) -> None:
     """Two addresses, one target: whoever came second would replace what the first one is about to finish. Exit 8."""
     with held_in_the_middle(trial) as first:

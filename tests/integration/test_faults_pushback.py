@@ -22,6 +22,7 @@ def pause_after(requests: list[Record], status: int) -> float:
 
 @pytest.mark.parametrize("code", [429, 503])
 @pytest.mark.parametrize("nth", [1, 4])
+@pytest.mark.row("pushback/retry-after-seconds")
 def test_retry_after_in_seconds_is_obeyed(trial: Trial, code: int, nth: int) -> None:
     """Nothing is asked for before the time is over, first request or later one."""
     trial.origin.fault("status", code=code, nth=nth, times=1, headers={"Retry-After": "1"})
@@ -31,6 +32,7 @@ def test_retry_after_in_seconds_is_obeyed(trial: Trial, code: int, nth: int) -> 
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/retry-after-seconds")
 def test_retry_after_holds_for_all_lanes_of_the_file(trial: Trial) -> None:
     """One lane's refusal keeps the others from asking too, but not from finishing what they have."""
     trial.origin.fault("status", code=429, nth=4, times=1, headers={"Retry-After": "1"})
@@ -43,6 +45,7 @@ def test_retry_after_holds_for_all_lanes_of_the_file(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/retry-after-date")
 def test_retry_after_as_a_date_is_obeyed(trial: Trial) -> None:
     """RFC 9110 §10.2.3: a date, in whole seconds."""
     date = email.utils.formatdate(time.time() + 3, usegmt=True)
@@ -55,6 +58,7 @@ def test_retry_after_as_a_date_is_obeyed(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/retry-after-date")
 def test_a_date_that_has_passed_is_no_wait(trial: Trial) -> None:
     """A server with a wrong clock does not stop the pull."""
     trial.origin.fault(
@@ -68,6 +72,7 @@ def test_a_date_that_has_passed_is_no_wait(trial: Trial) -> None:
 
 @pytest.mark.parametrize("code", [429, 503])
 @pytest.mark.parametrize("asked", ["86400", "99999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.row("pushback/retry-after-absurd", "attack/34-absurd-waits")
 def test_an_absurd_wait_ends_at_once_and_is_named(trial: Trial, code: int, asked: str) -> None:
     """More than a minute is not waited for: exit 5 with what the server asked; what came is kept."""
     trial.origin.fault(
@@ -86,6 +91,7 @@ def test_an_absurd_wait_ends_at_once_and_is_named(trial: Trial, code: int, asked
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-7"}])
+@pytest.mark.row("pushback/retry-after-missing")
 def test_without_a_sound_retry_after_the_wait_is_ours(trial: Trial, headers: dict[str, str]) -> None:
     """About a second before the first attempt: less up to a quarter of jitter."""
     trial.origin.fault("status", code=503, nth=1, times=1, headers=headers)
@@ -96,6 +102,7 @@ def test_without_a_sound_retry_after_the_wait_is_ours(trial: Trial, headers: dic
 
 
 @pytest.mark.parametrize("code", [408, 500, 502, 504, 524])
+@pytest.mark.row("pushback/server-error-once")
 def test_a_passing_failure_of_the_server_is_tried_again(trial: Trial, code: int) -> None:
     """Statuses that say "not now" are no end."""
     trial.origin.fault("status", code=code, nth=3, times=1)
@@ -104,6 +111,7 @@ def test_a_passing_failure_of_the_server_is_tried_again(trial: Trial, code: int)
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/server-error-always")
 def test_a_server_that_fails_all_the_time_is_given_up(trial: Trial) -> None:
     """Exit 5 with the status and the number of attempts."""
     trial.origin.fault("status", code=503)
@@ -112,6 +120,7 @@ def test_a_server_that_fails_all_the_time_is_given_up(trial: Trial) -> None:
     trial.assert_failed(result, "503", "2 attempts")
 
 
+@pytest.mark.row("pushback/connections-limited")
 def test_a_busy_server_gets_fewer_lanes(trial: Trial) -> None:
     """503 to some of many lanes lets the others finish the file."""
     trial.origin.fault("status", code=503, nth=(3, 4, 5, 6), headers={"Retry-After": "0"})
@@ -138,6 +147,7 @@ LAST = {"name": "RateLimit", "value": '"resolvers";r=0;t=1'}
 
 
 @pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.row("pushback/ratelimit-headers")
 def test_an_exhausted_limit_is_waited_for(trial: Trial, processes: int) -> None:
     """A success that says that nothing remains: no lane asks before the next window, and nobody is refused. The first
     answer says it, so no other lane has been told to ask by then."""
@@ -150,21 +160,25 @@ def test_an_exhausted_limit_is_waited_for(trial: Trial, processes: int) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/ratelimit-headers")
 def test_an_exhausted_limit_holds_for_the_next_pull(trial: Trial) -> None:
     """Another process, which was told nothing itself."""
     trial.origin.fault("header", **{**LAST, "value": "limit=9, remaining=0, reset=2"})
     trial.pull("-c", 1, "--segment-size", "4MiB")
     (first,) = trial.origin.requests
+    assert trial.origin.fired("header") == 1
     trial.forget()
     trial.origin.behave()
     trial.pull()
     assert 3.0 <= trial.origin.requests[1].started - first.started < 6
 
 
+@pytest.mark.row("pushback/ratelimit-long-window")
 def test_a_window_longer_than_a_wait_is_not_waited_for(trial: Trial) -> None:
     """The server may yet answer; if it refuses, the refusal says why."""
     trial.origin.fault("header", **{**LAST, "value": '"resolvers";r=0;t=172'})
     assert trial.pull().seconds < 10
+    assert trial.origin.fired("header") == len(trial.origin.requests)
     trial.assert_exact()
 
 

@@ -11,26 +11,48 @@ from tests.origin import Pattern, Record
 from tests.origin.content import Changed
 
 SIZE = 4 * MIB
-LIES: list[tuple[str, dict[str, Any]]] = [
-    ("shifted_range", {"by": 1}),
-    ("shifted_range", {"by": -4096}),
-    ("shifted_range", {"by": 4096, "lie": True}),
-    ("short_range", {}),
-    ("short_range", {"by": 1}),
-    ("long_range", {"by": 1}),
-    ("no_content_range", {}),
-    ("multipart", {}),
-    ("ok_to_range", {}),
-    ("gzip", {}),
-    ("gzip", {"encoding": "br"}),
-    ("416_no_range", {}),
-    ("header", {"name": "Content-Range", "value": "bytes 0--1/4194304"}),
-    ("header", {"name": "Content-Range", "value": "bytes -5-10/4194304"}),
-    ("header", {"name": "Content-Range", "value": "bytes 0-99999999999999999999/99999999999999999999"}),
-    ("header", {"name": "Content-Length", "value": "7"}),
-    ("header", {"name": "Content-Length", "value": "9000000000000000000"}),
+LIES = [
+    pytest.param("shifted_range", {"by": 1}, marks=pytest.mark.row("range/206-shifted-start")),
+    pytest.param("shifted_range", {"by": -4096}, marks=pytest.mark.row("range/206-shifted-start")),
+    pytest.param(
+        "shifted_range", {"by": 4096, "lie": True}, marks=pytest.mark.row("range/206-lies-about-start")
+    ),
+    pytest.param("short_range", {}, marks=pytest.mark.row("range/206-shorter")),
+    pytest.param("short_range", {"by": 1}, marks=pytest.mark.row("range/206-shorter")),
+    pytest.param("long_range", {"by": 1}, marks=pytest.mark.row("range/206-longer")),
+    pytest.param("no_content_range", {}, marks=pytest.mark.row("range/206-without-content-range")),
+    pytest.param("multipart", {}, marks=pytest.mark.row("range/206-multipart")),
+    pytest.param("ok_to_range", {}, marks=pytest.mark.row("range/200-to-a-range")),
+    pytest.param("gzip", {}, marks=pytest.mark.row("body/gzip")),
+    pytest.param("gzip", {"encoding": "br"}, marks=pytest.mark.row("body/other-coding")),
+    pytest.param("gzip", {"encoding": "zstd"}, marks=pytest.mark.row("body/other-coding")),
+    pytest.param("gzip", {"encoding": ", ".join(["gzip"] * 50)}, marks=pytest.mark.row("body/coding-chain")),
+    pytest.param("416_no_range", {}, marks=pytest.mark.row("range/416-midway")),
+    *(
+        pytest.param(
+            "header",
+            {"name": "Content-Range", "value": value},
+            marks=pytest.mark.row("range/206-malformed-content-range"),
+        )
+        for value in (
+            "bytes 0--1/4194304",
+            "bytes -5-10/4194304",
+            "bytes 0-99999999999999999999/99999999999999999999",
+        )
+    ),
+    *(
+        pytest.param(
+            "header",
+            {"name": "Content-Length", "value": value},
+            marks=pytest.mark.row("range/206-other-length"),
+        )
+        for value in ("7", "9000000000000000000")
+    ),
 ]
-IDS = [f"{name}-{'-'.join(map(str, options.values()))}".rstrip("-") for name, options in LIES]
+IDS = [
+    f"{lie.values[0]}-{'-'.join(map(str, lie.values[1].values()))}"[:60].rstrip("-")  # type: ignore[attr-defined]
+    for lie in LIES
+]
 
 
 def in_second_half(record: Record) -> bool:
@@ -43,6 +65,7 @@ def retries(result: Result) -> list[str]:
 
 
 @pytest.mark.parametrize(("lie", "options"), LIES, ids=IDS)
+@pytest.mark.row("attack/26-range-lies")
 def test_a_lie_about_a_range_is_thrown_away(trial: Trial, lie: str, options: dict[str, Any]) -> None:
     """A server that always lies ends the pull with exit 5 and what it did; what came before is kept and used. When it
     lies once, in the run that goes on, that answer is asked for again."""
@@ -64,6 +87,7 @@ def test_a_lie_about_a_range_is_thrown_away(trial: Trial, lie: str, options: dic
 
 
 @pytest.mark.parametrize("by", [1, -1])
+@pytest.mark.row("range/206-other-total-once")
 def test_a_total_that_changes_once_is_another_version(trial: Trial, by: int) -> None:
     """Without a digest, another total means another file: start again, said so, and end exact."""
     trial.origin.fault("wrong_total", when=in_second_half, times=1, by=by)
@@ -73,6 +97,7 @@ def test_a_total_that_changes_once_is_another_version(trial: Trial, by: int) -> 
     trial.assert_exact()
 
 
+@pytest.mark.row("range/206-total-too-large")
 def test_a_total_that_is_always_too_large_ends(trial: Trial) -> None:
     """A file that claims a byte more than it has is never called complete."""
     trial.origin.fault("wrong_total", by=1)
@@ -81,6 +106,7 @@ def test_a_total_that_is_always_too_large_ends(trial: Trial) -> None:
     trial.assert_failed(result)
 
 
+@pytest.mark.row("range/206-total-too-small")
 def test_a_total_that_is_always_too_small_is_found_by_the_digest(trial: Trial) -> None:
     """A file that claims a byte less than it has would be cut off; the digest tells."""
     trial.origin.fault("wrong_total", by=-1)
@@ -90,6 +116,7 @@ def test_a_total_that_is_always_too_small_is_found_by_the_digest(trial: Trial) -
 
 
 @pytest.mark.parametrize("total", [10**17, 9_223_372_036_854_775_807, 9_999_999_999_999_999_999])
+@pytest.mark.row("range/206-enormous-total")
 def test_an_enormous_total_is_a_lack_of_room(trial: Trial, total: int) -> None:
     """A size that no disk has is refused before anything is allocated, whatever number it is."""
     end = SEGMENT - 1
@@ -101,6 +128,7 @@ def test_an_enormous_total_is_a_lack_of_room(trial: Trial, total: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["bytes 0-262143/-1", "bytes 0-262143/99999999999999999999", "garbage"])
+@pytest.mark.row("range/206-malformed-content-range")
 def test_a_first_answer_without_a_sound_range_is_refused(trial: Trial, value: str) -> None:
     """Negative and overlong numbers in the very first Content-Range: exit 5, nothing is made of them."""
     trial.origin.fault("header", name="Content-Range", value=value)
@@ -109,6 +137,7 @@ def test_a_first_answer_without_a_sound_range_is_refused(trial: Trial, value: st
     assert trial.segments_on_disk() == 0
 
 
+@pytest.mark.row("range/206-unknown-total")
 def test_an_unknown_total_is_asked_again_without_a_range(trial: Trial) -> None:
     """`*` as total (RFC 9110 §14.4 allows it) leads to one stream of the whole file, and says so."""
     trial.origin.fault("star_total")
@@ -119,6 +148,7 @@ def test_an_unknown_total_is_asked_again_without_a_range(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("range/206-unknown-total-midway")
 def test_an_unknown_total_midway_is_not_a_change(trial: Trial) -> None:
     """`*` after the total is known contradicts nothing."""
     trial.origin.fault("star_total", when=in_second_half)
@@ -127,7 +157,13 @@ def test_an_unknown_total_midway_is_not_a_change(trial: Trial) -> None:
     trial.assert_exact()
 
 
-@pytest.mark.parametrize("content_range", [None, "bytes */4194304"])
+@pytest.mark.parametrize(
+    "content_range",
+    [
+        pytest.param(None, marks=pytest.mark.row("range/416-first")),
+        pytest.param("bytes */4194304", marks=pytest.mark.row("range/416-first-with-total")),
+    ],
+)
 def test_a_first_416_is_asked_again_without_a_range(trial: Trial, content_range: str | None) -> None:
     """Only `*/0` is an empty file; any other first 416 is a server that wants no range."""
     trial.origin.fault("416_no_range", content_range=content_range)
@@ -138,6 +174,9 @@ def test_a_first_416_is_asked_again_without_a_range(trial: Trial, content_range:
 
 
 @pytest.mark.parametrize("with_digest", [False, True])
+@pytest.mark.row(
+    "identity/changes-midway", "identity/changes-midway-with-digest", "attack/27-version-changes"
+)
 def test_a_new_version_midway_is_never_spliced(trial: Trial, with_digest: bool) -> None:
     """Without a digest the new version is pulled from its start; with the old one's digest it is refused."""
     new = Changed(trial.content)
@@ -152,6 +191,7 @@ def test_a_new_version_midway_is_never_spliced(trial: Trial, with_digest: bool) 
     trial.assert_exact(new)
 
 
+@pytest.mark.row("identity/etag-differs-by-edge")
 def test_an_etag_that_differs_between_edges_does_not_matter_with_a_digest(trial: Trial) -> None:
     """Edges of one network disagree on ETags: with a digest, size and digest decide."""
     trial.origin.fault("etag_change", nth=(3, 5), same_content=True, permanent=False)
@@ -162,6 +202,7 @@ def test_an_etag_that_differs_between_edges_does_not_matter_with_a_digest(trial:
     trial.assert_exact()
 
 
+@pytest.mark.row("identity/changes-all-the-time")
 def test_a_version_that_changes_all_the_time_ends(trial: Trial) -> None:
     """A file that is another one at every request is given up, not spliced."""
     versions = iter(range(10**6))
@@ -173,6 +214,7 @@ def test_a_version_that_changes_all_the_time_ends(trial: Trial) -> None:
     trial.assert_failed(result, "version")
 
 
+@pytest.mark.row("identity/changes-between-runs")
 def test_a_change_between_two_runs_starts_again(try_file: Callable[..., Trial]) -> None:
     """What an earlier run left of another version is not continued, and the user is told."""
     trial = try_file()
@@ -184,6 +226,7 @@ def test_a_change_between_two_runs_starts_again(try_file: Callable[..., Trial]) 
     trial.assert_exact(new)
 
 
+@pytest.mark.row("identity/no-validators")
 def test_a_server_without_validators_is_not_resumed_across_runs(try_file: Callable[..., Trial]) -> None:
     """Nothing tells its versions apart, so the next run starts at zero; with a digest it resumes."""
     trial = try_file(validators=False)
@@ -204,6 +247,7 @@ def test_a_server_without_validators_is_not_resumed_across_runs(try_file: Callab
 
 @pytest.mark.parametrize("value", ["-5", "five", "4_194_304", "+4194304", "4194304, 4194304"])
 @pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.row("body/content-length-senseless")
 def test_a_content_length_that_makes_no_sense_yields_no_wrong_file(
     try_file: Callable[..., Trial], ranges: bool, value: str
 ) -> None:
@@ -220,6 +264,7 @@ def test_a_content_length_that_makes_no_sense_yields_no_wrong_file(
 
 
 @pytest.mark.parametrize("after_bytes", [0, MIB])
+@pytest.mark.row("body/content-length-senseless")
 def test_an_invalid_content_length_with_a_cut_is_never_a_file(
     try_file: Callable[..., Trial], after_bytes: int
 ) -> None:
@@ -233,6 +278,7 @@ def test_an_invalid_content_length_with_a_cut_is_never_a_file(
         trial.origin.wait_fired("cut", trial.origin.fired("header"))
 
 
+@pytest.mark.row("body/gzip-bomb", "attack/28-compression")
 def test_a_gzip_bomb_is_not_unpacked(try_file: Callable[..., Trial]) -> None:
     """Compressed content, though identity was asked for, is refused unread."""
     trial = try_file(ranges=False)

@@ -15,6 +15,7 @@ SIZE = 4 * MIB
 
 @pytest.mark.parametrize("distinct", [False, True])
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.row("address/redirect-loop", "address/redirect-hops", "attack/29-redirects")
 def test_a_redirect_loop_ends(trial: Trial, code: int, distinct: bool) -> None:
     """Twenty redirects are followed, not more; trying again is no use."""
     trial.origin.fault("redirect_loop", code=code, distinct=distinct)
@@ -36,6 +37,7 @@ def test_a_redirect_loop_ends(trial: Trial, code: int, distinct: bool) -> None:
         "",
     ],
 )
+@pytest.mark.row("address/redirect-other-scheme", "address/redirect-userinfo", "address/redirect-malformed")
 def test_a_redirect_to_a_forbidden_place_is_refused(trial: Trial, location: str) -> None:
     """Only http and https addresses without a user in them are followed; what is refused is asked once."""
     trial.origin.fault("redirect_to", location=location)
@@ -45,6 +47,7 @@ def test_a_redirect_to_a_forbidden_place_is_refused(trial: Trial, location: str)
     assert not trial.part.exists()
 
 
+@pytest.mark.row("address/redirect-https-to-http", "attack/29-redirects")
 def test_a_redirect_from_https_to_http_is_refused(
     try_file: Callable[..., Trial], tls: Certificates, origin_factory: Callable[..., Any]
 ) -> None:
@@ -57,6 +60,7 @@ def test_a_redirect_from_https_to_http_is_refused(
     assert plain.connections == 0
 
 
+@pytest.mark.row("address/redirect-midway")
 def test_a_redirect_that_appears_midway_is_followed(trial: Trial) -> None:
     """Another address for a later range is no trouble as long as it is the same version."""
     trial.origin.add("moved.gguf", File(trial.content))
@@ -85,6 +89,7 @@ def edge(command: Command, origin_factory: Callable[..., Any], trial: Trial) -> 
     return Edge(command, origin_factory, trial)
 
 
+@pytest.mark.row("address/signed-shared")
 def test_a_signed_address_is_asked_for_once_for_all_lanes(edge: Edge) -> None:
     """The first request finds the way; every lane uses it."""
     edge.redirect()
@@ -94,6 +99,7 @@ def test_a_signed_address_is_asked_for_once_for_all_lanes(edge: Edge) -> None:
     edge.trial.assert_exact()
 
 
+@pytest.mark.row("address/expires-midway", "attack/33-expired-address")
 def test_an_expired_address_is_renewed_once_for_all_lanes(edge: Edge) -> None:
     """All lanes meet the 403; one of them asks anew."""
     edge.redirect()
@@ -112,6 +118,7 @@ def test_an_expired_address_is_renewed_once_for_all_lanes(edge: Edge) -> None:
     edge.trial.assert_exact()
 
 
+@pytest.mark.row("address/expires-again-and-again")
 def test_addresses_that_expire_all_the_time_are_renewed_all_the_time(edge: Edge) -> None:
     """Each renewal gets the file further, so it is no failure."""
     edge.redirect(token_uses=3)
@@ -120,6 +127,7 @@ def test_addresses_that_expire_all_the_time_are_renewed_all_the_time(edge: Edge)
     edge.trial.assert_exact()
 
 
+@pytest.mark.row("address/expires-at-once")
 def test_an_address_that_never_works_is_given_up(edge: Edge) -> None:
     """Renewed addresses that are refused too: exit 4 as the server says, and not for ever."""
     edge.redirect(token_uses=0)
@@ -128,6 +136,7 @@ def test_an_address_that_never_works_is_given_up(edge: Edge) -> None:
     assert len(edge.front.requests) <= 3
 
 
+@pytest.mark.row("address/expires-between-runs")
 def test_a_resumed_pull_asks_for_a_fresh_address(edge: Edge) -> None:
     """Signed addresses of an earlier run are not kept; the journal knows the first address alone."""
     edge.redirect()
@@ -144,6 +153,7 @@ def test_a_resumed_pull_asks_for_a_fresh_address(edge: Edge) -> None:
     edge.trial.assert_exact()
 
 
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_credentials_stay_with_their_origin(edge: Edge) -> None:
     """Token and headers go to the origin that was typed, to no other that it redirects to, and into no output."""
     edge.redirect(bearer="hf_secret")
@@ -159,6 +169,7 @@ def test_credentials_stay_with_their_origin(edge: Edge) -> None:
     edge.trial.assert_exact()
 
 
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_tokens_of_the_environment_go_to_the_hub_alone(trial: Trial) -> None:
     """Any other server gets none of them."""
     trial.command.run(*trial.arguments(), env={"HF_TOKEN": "hf_secret"}).check(0)

@@ -12,6 +12,7 @@ from tests.integration.trial import MIB, Trial, one_error
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
+@pytest.mark.row("network/dns-failure")
 def test_an_unknown_host_is_named(trial: Trial) -> None:
     """A host without an address is a network error that names it."""
     trial.url = "http://models.no-such-host.invalid/model.gguf"
@@ -21,6 +22,7 @@ def test_an_unknown_host_is_named(trial: Trial) -> None:
     assert not trial.part.exists()
 
 
+@pytest.mark.row("pushback/connection-refused")
 def test_a_refused_connection_is_said_and_later_works(trial: Trial) -> None:
     """Nobody listens: exit 5, naming the address; once somebody does, the same command works."""
     trial.origin.refuse()
@@ -33,6 +35,7 @@ def test_a_refused_connection_is_said_and_later_works(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/connection-refused")
 def test_a_refused_connection_is_tried_again(trial: Trial) -> None:
     """A server that comes back within the retries is not given up."""
     trial.origin.fault("refuse", seconds=0.5, times=1)
@@ -41,6 +44,7 @@ def test_a_refused_connection_is_tried_again(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/stops-listening-midway")
 def test_a_server_that_stops_listening_midway_still_serves_open_connections(trial: Trial) -> None:
     """Connections that are open go on when no new ones are taken."""
     trial.origin.fault("refuse", nth=5, times=1)
@@ -49,6 +53,7 @@ def test_a_server_that_stops_listening_midway_still_serves_open_connections(tria
     trial.assert_exact()
 
 
+@pytest.mark.row("pushback/not-found")
 def test_a_missing_file_is_not_found(trial: Trial) -> None:
     """404 is exit 3, asked once; the message holds "404" and the address."""
     trial.url = trial.origin.url("no-such-file.gguf")
@@ -69,6 +74,7 @@ def test_an_address_with_404_in_it_is_no_not_found_error(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize(("code", "end"), [(401, 4), (403, 4), (410, 3), (451, 4)])
+@pytest.mark.row("pushback/denied", "pushback/not-found")
 def test_a_final_status_is_not_tried_again(trial: Trial, code: int, end: int) -> None:
     """What trying again cannot change is asked once."""
     trial.origin.fault("status", code=code)
@@ -76,6 +82,7 @@ def test_a_final_status_is_not_tried_again(trial: Trial, code: int, end: int) ->
     assert trial.origin.fired("status") == len(trial.origin.requests) == 1
 
 
+@pytest.mark.row("pushback/gated")
 def test_a_gated_file_says_so_and_opens_with_the_token(try_file: Callable[..., Trial]) -> None:
     """401 with X-Error-Code GatedRepo: exit 4 and what to do; with --token the same file comes."""
     trial = try_file(bearer="hf_right")
@@ -121,6 +128,7 @@ def test_a_target_that_cannot_be_one_is_a_usage_error(command: Command, target: 
     assert list(command.folder.iterdir()) == []
 
 
+@pytest.mark.row("range/416-empty-file", "attack/23-empty-blob")
 def test_an_empty_file_is_a_file(try_file: Callable[..., Trial]) -> None:
     """A file of no bytes (a range of it is answered with 416) is pulled, hashed and named."""
     trial = try_file(0)
@@ -132,6 +140,7 @@ def test_an_empty_file_is_a_file(try_file: Callable[..., Trial]) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("attack/23-empty-blob")
 def test_an_empty_file_of_a_server_without_ranges_is_a_file(try_file: Callable[..., Trial]) -> None:
     """The same where the answer is 200 with Content-Length 0."""
     trial = try_file(0, ranges=False)
@@ -140,6 +149,7 @@ def test_an_empty_file_of_a_server_without_ranges_is_a_file(try_file: Callable[.
 
 
 @pytest.mark.parametrize("size", [1, 255, 256 << 10, (256 << 10) + 1, MIB - 1])
+@pytest.mark.row("range/edges-of-segments")
 def test_sizes_at_the_edges_of_segments_are_exact(try_file: Callable[..., Trial], size: int) -> None:
     """One byte, just less than a segment, a segment, one byte more."""
     trial = try_file(size)
@@ -148,6 +158,7 @@ def test_sizes_at_the_edges_of_segments_are_exact(try_file: Callable[..., Trial]
     assert trial.origin.bytes_sent() == size
 
 
+@pytest.mark.row("network/proxy-unreachable")
 def test_a_proxy_that_cannot_be_reached_is_blamed_itself(trial: Trial) -> None:
     """Where HTTP_PROXY is garbage, the message does not accuse the target's name."""
     env = {"HTTP_PROXY": "garbage.invalid", "http_proxy": None, "NO_PROXY": None, "no_proxy": None}
@@ -161,6 +172,7 @@ def test_an_error_code_of_the_hub_at_a_plain_address(trial: Trial) -> None:
     assert "revision" not in trial.assert_failed(trial.pull(code=4), "refuses access", "--token or --header")
 
 
+@pytest.mark.row("disk/store-not-writable")
 def test_a_store_that_cannot_be_written_is_named(trial: Trial, tmp_path: Path) -> None:
     """The receipt's place matters with -o, too: the message says which variable moves it."""
     (tmp_path / "blocked").write_text("a file")

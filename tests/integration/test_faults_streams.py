@@ -21,6 +21,7 @@ IDS = ["length", "chunked", "http10"]
 
 
 @pytest.mark.parametrize("manners", STREAMS, ids=IDS)
+@pytest.mark.row("body/no-ranges", "body/chunked", "body/http10")
 def test_a_server_without_ranges_is_one_stream(
     try_file: Callable[..., Trial], manners: dict[str, Any]
 ) -> None:
@@ -37,6 +38,7 @@ def test_a_server_without_ranges_is_one_stream(
 
 
 @pytest.mark.parametrize("manners", [{"framing": "chunked"}, {"framing": "close"}], ids=IDS[1:])
+@pytest.mark.row("body/chunked")
 def test_ranges_without_a_length_are_still_ranges(
     try_file: Callable[..., Trial], manners: dict[str, Any]
 ) -> None:
@@ -50,6 +52,7 @@ def test_ranges_without_a_length_are_still_ranges(
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
 @pytest.mark.parametrize("manners", STREAMS, ids=IDS)
+@pytest.mark.row("body/stream-cut", "body/chunked-cut", "body/http10-cut", "sequence/partial-then-whole")
 def test_a_stream_that_breaks_starts_again(
     try_file: Callable[..., Trial], manners: dict[str, Any], fault: str
 ) -> None:
@@ -64,6 +67,7 @@ def test_a_stream_that_breaks_starts_again(
 
 
 @pytest.mark.parametrize("manners", STREAMS[:2], ids=IDS[:2])
+@pytest.mark.row("body/stream-cut", "body/chunked-cut")
 def test_a_stream_that_always_breaks_makes_no_file(
     try_file: Callable[..., Trial], manners: dict[str, Any]
 ) -> None:
@@ -76,6 +80,7 @@ def test_a_stream_that_always_breaks_makes_no_file(
     assert "kept" not in result.stderr
 
 
+@pytest.mark.row("body/stream-hang")
 def test_a_stream_that_stalls_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:
     """Over TLS too; it starts again because it must."""
     trial = try_file(SIZE, tls=tls, ranges=False)
@@ -86,6 +91,7 @@ def test_a_stream_that_stalls_is_replaced(try_file: Callable[..., Trial], tls: C
     trial.assert_exact()
 
 
+@pytest.mark.row("body/content-length-enormous")
 def test_a_stream_of_known_size_needs_room_before_it_starts(try_file: Callable[..., Trial]) -> None:
     """Content-Length that no disk has room for ends the pull before a byte is written."""
     trial = try_file(SIZE, ranges=False)
@@ -95,6 +101,9 @@ def test_a_stream_of_known_size_needs_room_before_it_starts(try_file: Callable[.
 
 
 @pytest.mark.parametrize("by", [1, -1])
+@pytest.mark.row(
+    "body/content-length-too-large", "body/content-length-too-small", "attack/25-bytes-beyond-the-end"
+)
 def test_a_length_that_is_wrong_is_found(try_file: Callable[..., Trial], by: int) -> None:
     """A byte too few is a cut; a byte too many is not written, and the digest tells."""
     trial = try_file(SIZE, ranges=False)
@@ -105,6 +114,7 @@ def test_a_length_that_is_wrong_is_found(try_file: Callable[..., Trial], by: int
     trial.assert_failed(result)
 
 
+@pytest.mark.row("process/kill-stream")
 def test_a_stream_that_was_killed_starts_again(try_file: Callable[..., Trial]) -> None:
     """Nothing can be resumed without ranges; the next run is exact all the same."""
     trial = try_file(SIZE, ranges=False)
@@ -113,6 +123,7 @@ def test_a_stream_that_was_killed_starts_again(try_file: Callable[..., Trial]) -
     trial.origin.wait_fired("stall")
     running.kill()
     running.wait()
+    assert not trial.target.exists()
     trial.pull()
     trial.assert_exact()
 
@@ -125,6 +136,7 @@ def test_a_large_stream_is_one_stream_too(try_file: Callable[..., Trial]) -> Non
     trial.assert_exact()
 
 
+@pytest.mark.row("body/http10-reset")
 def test_a_reset_is_never_taken_for_the_end(try_file: Callable[..., Trial]) -> None:
     """Where the end of the connection ends the body, only an orderly one does, digest or not."""
     trial = try_file(SIZE, ranges=False, framing="close")
@@ -140,6 +152,7 @@ def test_a_reset_is_never_taken_for_the_end(try_file: Callable[..., Trial]) -> N
 
 @pytest.mark.parametrize("code", [100, 102, 103, 199])
 @pytest.mark.parametrize("manners", [{}, *STREAMS], ids=["ranges", *IDS])
+@pytest.mark.row("body/informational")
 def test_informational_responses_are_passed_over(
     try_file: Callable[..., Trial], manners: dict[str, Any], code: int
 ) -> None:
@@ -152,11 +165,13 @@ def test_informational_responses_are_passed_over(
     trial.assert_exact()
 
 
+@pytest.mark.row("body/informational")
 def test_informational_responses_over_tls(try_file: Callable[..., Trial], tls: Certificates) -> None:
     """Early Hints come from servers that speak TLS."""
     trial = try_file(SIZE, tls=tls)
     trial.origin.fault("informational")
     trial.pull()
+    assert trial.origin.fired("informational") == len(trial.origin.requests)
     trial.assert_exact()
 
 
@@ -174,7 +189,9 @@ def test_informational_responses_before_a_listing(
 
 
 @pytest.mark.parametrize(("code", "count"), [(103, 1000), (100, 1000), (101, 1)])
+@pytest.mark.row("body/informational-endless")
 def test_informational_responses_without_end(trial: Trial, code: int, count: int) -> None:
     """Not for ever; and a change of protocol, which nobody asked for, is no answer: exit 5."""
     trial.origin.fault("informational", code=code, count=count)
-    trial.assert_failed(trial.pull("--retries", 1, code=5))
+    trial.assert_failed(trial.pull("--retries", 1, code=5), "model.gguf")
+    assert trial.origin.fired("informational") == 2

@@ -90,6 +90,7 @@ def test_what_a_registry_sent_is_handed_on(command: Command, sources, home: Path
     assert not list((home / "registry").rglob("v1"))
 
 
+@pytest.mark.row("attack/24-poisoned-store")
 def test_the_hub_cache_is_searched_and_not_believed(
     command: Command, sources, home: Path, tmp_path: Path
 ) -> None:

@@ -70,16 +70,19 @@ def program(command: Command, origin_factory: Callable[..., Any], tmp_path: Path
     return Program(command, origin_factory({"model.gguf": content}), content, folder)
 
 
+@pytest.mark.row("host/script")
 def test_an_unguarded_script(program: Program) -> None:
     """No `if __name__ == "__main__"` is needed: workers never run the caller's script again."""
     program.assert_downloaded(program.run(SHOW))
 
 
+@pytest.mark.row("host/stdin")
 def test_a_program_from_standard_input(program: Program) -> None:
     """`python -` has no file that a worker could import."""
     program.assert_downloaded(program.run_stdin(SHOW))
 
 
+@pytest.mark.row("host/thread")
 def test_a_thread(program: Program) -> None:
     """Not only on the main thread."""
     body = f"""
@@ -93,6 +96,7 @@ def test_a_thread(program: Program) -> None:
     program.assert_downloaded(program.run(body))
 
 
+@pytest.mark.row("host/asyncio")
 def test_an_asyncio_program(program: Program) -> None:
     """In an executor, while the loop goes on."""
     body = """
@@ -109,6 +113,7 @@ def test_an_asyncio_program(program: Program) -> None:
     program.assert_downloaded(program.run(body))
 
 
+@pytest.mark.row("host/daemonic")
 def test_a_daemonic_process(program: Program) -> None:
     """multiprocessing forbids children to its daemons; ours are none of its."""
     body = f"""
@@ -125,6 +130,7 @@ def test_a_daemonic_process(program: Program) -> None:
     program.assert_downloaded(program.run(body))
 
 
+@pytest.mark.row("host/after-fork")
 def test_after_a_fork(program: Program) -> None:
     """A child of a program that has the engine loaded downloads on its own."""
     body = f"""
@@ -154,9 +160,55 @@ def test_several_downloads_one_after_the_other(program: Program) -> None:
     assert program.content.first_difference(program.folder / "models/model.gguf") is None
 
 
+@pytest.mark.row("host/repl")
+def test_the_interactive_interpreter(program: Program) -> None:
+    """Statement by statement, with a prompt between them."""
+    typed = f"{program.text('').strip()}\n\n{SHOW}\n".encode()
+    result = program._command.run(entry=[sys.executable, "-q", "-i"], stdin=typed).check()
+    assert result.stderr.count(">>> ") >= 3 and "Traceback" not in result.stderr
+    assert result.stdout.split() == [str(program.folder / "models/model.gguf"), "True"]
+    assert program.content.first_difference(program.folder / "models/model.gguf") is None
+
+
+@pytest.mark.row("host/fork-while-pulling")
+def test_a_fork_while_another_thread_downloads(program: Program) -> None:
+    """The child has copies of whatever locks that thread held: it downloads on its own, and neither disturbs the
+    other."""
+    second = program.folder / "second"
+    body = f"""
+    import os, threading, warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of forks beside threads
+    from pathlib import Path
+    from engine.model_downloader import ModelDownloader
+    under_way, forked = threading.Event(), threading.Event()
+    def show(progress):
+        under_way.set()
+        forked.wait(20)
+    def work():
+        ModelDownloader({str(program.folder / "models")!r}, processes=2).download(
+            "model", {program.origin.url("model.gguf")!r}, "model.gguf", progress_callback=show)
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert under_way.wait(20)
+    child = os.fork()
+    if child == 0:
+        ModelDownloader({str(second)!r}, processes=2).download(
+            "model", {program.origin.url("model.gguf")!r}, "model.gguf", expected_sha256={program.content.sha256()!r})
+        os._exit(0)
+    forked.set()
+    assert os.waitpid(child, 0)[1] == 0
+    thread.join()
+    """
+    result = program.run(body)
+    assert "Traceback" not in result.stderr
+    for folder in (program.folder / "models", second):
+        assert program.content.first_difference(folder / "model.gguf") is None
+
+
 EVIL = ["ssl", "urllib3", "engine", "json", "socket", "xxhash", "msgspec", "sitecustomize", "usercustomize"]
 
 
+@pytest.mark.row("host/hostile-folder")
 def test_modules_beside_the_script_are_never_imported(program: Program, tmp_path: Path) -> None:
     """A download folder may hold an ssl.py: workers take nothing from the current folder or the script's."""
     trap = tmp_path / "imported"
@@ -181,6 +233,7 @@ def test_modules_beside_the_script_are_never_imported(program: Program, tmp_path
     assert not trap.exists(), f"imported: {trap.read_text()}"
 
 
+@pytest.mark.row("host/hostile-folder")
 def test_the_command_imports_nothing_from_the_current_folder(trial: Trial, tmp_path: Path) -> None:
     """`jarvis` typed in a download folder that holds an ssl.py."""
     trap = tmp_path / "imported"

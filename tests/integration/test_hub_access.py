@@ -177,6 +177,7 @@ def test_a_safetensors_set_is_verified_file_by_file(
 
 
 @pytest.mark.parametrize("name", ["config.json", "model-00002-of-00002.safetensors"])
+@pytest.mark.row("attack/18-content-of-another-digest")
 def test_a_file_with_other_content_is_refused(
     hub: Hub, jarvis: Callable[..., Any], tmp_path: Path, name: str
 ) -> None:

@@ -193,6 +193,7 @@ def test_pages_are_followed_in_any_form(lying_hub):
     assert len(origin.requests) == 4
 
 
+@pytest.mark.row("attack/37-endless-pages")
 def test_next_page_elsewhere_is_refused(lying_hub, origin_factory, monkeypatch):
     """A next page on another origin is not asked for: the token would be at stake."""
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -205,6 +206,7 @@ def test_next_page_elsewhere_is_refused(lying_hub, origin_factory, monkeypatch):
 
 
 @pytest.mark.parametrize("link", ["<?x=1>", f"</{FIRST}>"])
+@pytest.mark.row("attack/37-endless-pages")
 def test_pages_that_never_end(lying_hub, link):
     """Pages that lead in a circle end as a violation."""
     origin = lying_hub([])
@@ -236,6 +238,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("tree", BROKEN, ids=lambda tree: str(tree)[:40])
+@pytest.mark.row("attack/21-impossible-sizes", "attack/37-manifest-bombs")
 def test_broken_tree_is_a_violation(lying_hub, tree):
     """A tree that is not what the Hub sends is a ProtocolViolation that names the address."""
     origin = lying_hub(tree)
@@ -254,6 +257,7 @@ def test_broken_commit_is_a_violation(lying_hub, sha):
 
 
 @pytest.mark.parametrize("name", ["../x.safetensors", "/etc/x", "a\\b", "C:x"])
+@pytest.mark.row("attack/14-index-names")
 def test_hostile_index_is_refused(lying_hub, name):
     """A shard's name in an index that could leave the folder is a PathError."""
     index = "model.safetensors.index.json"
@@ -264,6 +268,7 @@ def test_hostile_index_is_refused(lying_hub, name):
 
 
 @pytest.mark.parametrize("name", ["a.gguf.jarvis-part/data", "A.gguf.JARVIS-part"])
+@pytest.mark.row("attack/11-our-own-names")
 def test_files_named_like_an_unfinished_one_are_refused(lying_hub, name):
     """A repository cannot put a file into the place where another one's content is being written."""
     lying_hub([lfs("a.gguf"), lfs(name)])

@@ -107,6 +107,7 @@ def test_gc_sweeps_nothing_while_a_manifest_cannot_be_read(
     assert blobs(home) == {digest(SHARED), digest(OWN)}
 
 
+@pytest.mark.row("together/gc-beside-a-pull")
 def test_gc_takes_stale_partials_and_no_others(command: Command, hub: dict[str, str], home: Path) -> None:
     """Two weeks without a byte; one that somebody holds is let be."""
     from engine.store.part import Part

@@ -95,6 +95,7 @@ def test_what_another_model_names_stays(
     assert dropped.read_bytes() == blob(home, DROPPED).read_bytes() == DROPPED
 
 
+@pytest.mark.row("together/gc-beside-a-pull")
 def test_gc_sweeps_what_a_version_left(
     command: Command, hub: dict[str, str], home: Path, folder: Path, dropped: Path
 ) -> None:

@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.command import Result
 from tests.origin import File, Origin
 
@@ -24,6 +26,7 @@ def pull(jarvis: Callable[..., Any], origin: Origin, code: int) -> Result:
     return result
 
 
+@pytest.mark.row("attack/37-nested-indexes")
 def test_indexes_are_followed_to_a_depth(
     jarvis: Callable[..., Any], origin_factory: Callable[..., Origin]
 ) -> None:
@@ -38,6 +41,7 @@ def test_indexes_are_followed_to_a_depth(
     assert 2 <= len(origin.requests) <= 5
 
 
+@pytest.mark.row("attack/37-nested-indexes")
 def test_an_index_that_names_itself_is_found_out(
     jarvis: Callable[..., Any], origin_factory: Callable[..., Origin]
 ) -> None:

@@ -44,6 +44,7 @@ def test_pull(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, tokens: b
 
 
 @pytest.mark.parametrize("ends", ["addresses", "tokens", "both"])
+@pytest.mark.row("address/expires-midway")
 def test_what_ends_in_mid_pull_is_renewed(
     spawn: Callable[..., Running], ollama_factory: Factory, tmp_path: Path, ends: str
 ) -> None:
@@ -64,6 +65,7 @@ def test_what_ends_in_mid_pull_is_renewed(
     assert len(located) >= (2 if ends == "tokens" else 3)
 
 
+@pytest.mark.row("process/kill-of-every-source")
 def test_killed_and_resumed(
     jarvis: Jarvis, spawn: Callable[..., Running], ollama_factory: Factory, tmp_path: Path
 ) -> None:
@@ -85,6 +87,7 @@ def test_killed_and_resumed(
 @pytest.mark.parametrize(
     "digest", ["sha256:../../x", "sha256:" + "A" * 64, "sha512:" + "a" * 128, "\x1b[31mx"]
 )
+@pytest.mark.row("attack/17-digest-as-path")
 def test_digests_that_are_none(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, digest: str) -> None:
     """Exit 5, the digest in the message with its control characters escaped, and nothing written or asked for."""
     server = ollama_factory([Model("library/bad", [Layer("model", b"x" * 99, digest=digest)])])
@@ -94,6 +97,7 @@ def test_digests_that_are_none(jarvis: Jarvis, ollama_factory: Factory, tmp_path
 
 
 @pytest.mark.parametrize("size", [-1, 2**63, 1.5, "99", 2**62])
+@pytest.mark.row("attack/21-impossible-sizes")
 def test_sizes_that_cannot_be(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path, size: object) -> None:
     """Refused before anything is written; one that no disk has room for, too."""
     layer = Layer("model", b"x" * 99, size=size)  # type: ignore[arg-type] # that is the test
@@ -103,6 +107,7 @@ def test_sizes_that_cannot_be(jarvis: Jarvis, ollama_factory: Factory, tmp_path:
     assert not list((tmp_path / "out").rglob("*.gguf")) and server.storage.requests == []
 
 
+@pytest.mark.row("attack/37-manifest-bombs")
 def test_manifest_without_end(jarvis: Jarvis, ollama_factory: Factory, tmp_path: Path) -> None:
     """A manifest of more than 16 MiB is read to there and refused."""
     server = ollama_factory([Model("library/bad", [], manifest=b" " * (40 << 20))])

@@ -215,6 +215,7 @@ def put_index(registry: Registry, tag: str, entries: dict[str, dict[str, str]]) 
 # What goes wrong
 
 
+@pytest.mark.row("process/kill-of-every-source")
 def test_killed_and_resumed(
     jarvis: Jarvis, spawn: Callable[..., Running], registry: Registry, tmp_path: Path
 ) -> None:
@@ -239,6 +240,7 @@ def progress(stdout: str) -> list[int]:
     return [e["done_bytes"] for e in events if e["event"] == "progress" and e["file"].endswith(".gguf")]
 
 
+@pytest.mark.row("attack/18-content-of-another-digest")
 def test_wrong_digest(jarvis: Jarvis, registry: Registry, tmp_path: Path) -> None:
     """A blob that is not what its name says: exit 6, and no file of that name."""
     registry.put_model("u/m", "v1", MODEL)
@@ -249,9 +251,11 @@ def test_wrong_digest(jarvis: Jarvis, registry: Registry, tmp_path: Path) -> Non
     assert not (tmp_path / "out/m-v1.gguf").exists()
 
 
-def test_manifest_lies_about_a_size(jarvis: Jarvis, registry: Registry, tmp_path: Path) -> None:
-    """A size that is not the blob's: exit 5, and no file."""
-    registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 5000)], sizes={0: 6000})
+@pytest.mark.parametrize("size", [4000, 6000])
+@pytest.mark.row("attack/25-bytes-beyond-the-end")
+def test_manifest_lies_about_a_size(jarvis: Jarvis, registry: Registry, tmp_path: Path, size: int) -> None:
+    """A size that is not the blob's, below or above it: exit 5, and no file."""
+    registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 5000)], sizes={0: size})
     jarvis("pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--retries", 0).check(5)
     assert not (tmp_path / "out/m-v1.gguf").exists()
 
@@ -271,6 +275,7 @@ def test_manifest_lies_about_a_size(jarvis: Jarvis, registry: Registry, tmp_path
         "m.jarvis-part",
     ],
 )
+@pytest.mark.row("attack/15-annotated-names")
 def test_titles_that_leave_the_folder(jarvis: Jarvis, registry: Registry, tmp_path: Path, title: str) -> None:
     """Refused before anything is written, with the name in the message, its control characters escaped."""
     registry.put_model("u/m", "v1", [(f"{OLLAMA}model", b"m" * 50)], titles={0: title})
@@ -359,6 +364,7 @@ def test_credentials_are_changed_for_a_token(
 
 
 @pytest.mark.parametrize("where", ["127.0.0.2", "127.0.0.1"], ids=["another host", "another port"])
+@pytest.mark.row("attack/32-realm-elsewhere")
 def test_realm_elsewhere(jarvis: Jarvis, tmp_path: Path, where: str) -> None:
     """A registry that names somebody else's address for tokens, or plain http at another port of its own: refused, and
     whoever listens there is never asked and gets no credential."""

@@ -69,6 +69,7 @@ def same(ours: Path, theirs: Path) -> bool:
     return ours.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.row("process/kill-of-every-source")
 def test_a_safetensors_repository_arrives_whole_through_a_kill(
     command: Command, home: Path, hub: str, minilm: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_safetensors_repository_arrives_whole_through_a_kill(
     assert weights["fetched_bytes"] + weights["held_bytes"] == weights["size"]
 
 
+@pytest.mark.row("process/kill-of-every-source")
 def test_a_gguf_arrives_by_its_quantization_through_a_kill(
     command: Command, home: Path, hub: str, gguf_file: Path
 ) -> None:

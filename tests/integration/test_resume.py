@@ -39,6 +39,7 @@ def go_fast(trial: Trial) -> None:
 
 
 @pytest.mark.alone
+@pytest.mark.row("process/kill-command")
 def test_a_killed_command_leaves_no_process_and_loses_little(paced: Trial) -> None:
     """SIGKILL at half: workers end by themselves within a second; the next run fetches what is missing and at most a
     segment per lane again, and starts to do so at once."""
@@ -65,6 +66,7 @@ def test_a_killed_command_leaves_no_process_and_loses_little(paced: Trial) -> No
     paced.assert_exact()
 
 
+@pytest.mark.row("process/sigint")
 def test_ctrl_c_on_a_terminal_reaches_everybody_and_is_one_message(paced: Trial) -> None:
     """SIGINT to the whole group, workers too: they leave the decision to the command; several are like one."""
     running = at_half(paced, "--json")
@@ -83,6 +85,7 @@ def test_ctrl_c_on_a_terminal_reaches_everybody_and_is_one_message(paced: Trial)
 
 
 @pytest.mark.alone
+@pytest.mark.row("process/signal-while-stalled")
 def test_a_signal_during_a_stall_ends_too(trial: Trial) -> None:
     """Lanes that sit in a receive hold nobody up."""
     trial.origin.fault("stall", when=lambda r: r.range is not None and r.range[0] >= MIB, after_bytes=10)
@@ -96,6 +99,7 @@ def test_a_signal_during_a_stall_ends_too(trial: Trial) -> None:
     trial.finish(lanes=0)
 
 
+@pytest.mark.row("process/kill-worker")
 def test_a_killed_worker_is_replaced_and_costs_what_it_had_in_flight(paced: Trial) -> None:
     """SIGKILL of one worker: the pull goes on and is exact."""
     running = at_half(paced, "--json")
@@ -112,6 +116,7 @@ def test_a_killed_worker_is_replaced_and_costs_what_it_had_in_flight(paced: Tria
     paced.assert_exact()
 
 
+@pytest.mark.row("process/kill-worker")
 def test_workers_killed_one_after_the_other_do_not_stop_the_pull(paced: Trial) -> None:
     """Each one is replaced."""
     running = at_half(paced)
@@ -124,6 +129,7 @@ def test_workers_killed_one_after_the_other_do_not_stop_the_pull(paced: Trial) -
     paced.assert_exact()
 
 
+@pytest.mark.row("process/kill-all")
 def test_everything_killed_at_once_is_resumed(paced: Trial) -> None:
     """SIGKILL to the command and all of its workers in the same moment."""
     running = at_half(paced)
@@ -132,6 +138,7 @@ def test_everything_killed_at_once_is_resumed(paced: Trial) -> None:
     paced.finish(at_least_held=SIZE // SEGMENT // 3, lanes=LANES_OF_WORKERS)
 
 
+@pytest.mark.row("process/kill-again-and-again")
 def test_killed_again_and_again_it_still_ends(paced: Trial) -> None:
     """Each run adds to what is there; together they send little more than the file."""
     for part in range(1, 4):
@@ -141,12 +148,14 @@ def test_killed_again_and_again_it_still_ends(paced: Trial) -> None:
         running.kill()
         running.wait()
         wait_gone(workers)
+        assert not paced.target.exists()
     go_fast(paced)
     paced.pull()
     paced.assert_exact()
     assert paced.origin.bytes_sent() <= SIZE + 3 * LANES_OF_WORKERS * (SEGMENT + MIB)
 
 
+@pytest.mark.row("sequence/resume-of-all-bytes")
 def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[..., Trial]) -> None:
     """All bytes are there, the name is not: the next run asks for nothing that is on disk."""
     trial = try_file()
@@ -183,6 +192,7 @@ def test_a_kill_after_the_rename_needs_no_byte_again(trial: Trial, step: str) ->
 
 
 @pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.row("pushback/not-found-midway")
 def test_what_other_lanes_have_when_one_gives_up_is_kept(trial: Trial, processes: int) -> None:
     """The end of a file that fails is orderly: what a lane has received in mid-segment by then is not fetched again."""
     stall = trial.origin.fault("stall", range_start=0, after_bytes=SEGMENT - 1)
@@ -203,6 +213,7 @@ def journal_of(trial: Trial) -> bytes:
     return (trial.part / "journal").read_bytes()
 
 
+@pytest.mark.row("journal/torn-tail", "attack/51-journal-tampering")
 def test_a_torn_journal_costs_its_last_record(trial: Trial) -> None:
     """A record that was cut in the middle ends the journal; what stands before it holds."""
     trial.leave_half()
@@ -210,6 +221,7 @@ def test_a_torn_journal_costs_its_last_record(trial: Trial) -> None:
     trial.finish(lanes=1)
 
 
+@pytest.mark.row("journal/rubbish-behind")
 def test_rubbish_behind_a_journal_is_cut_off(trial: Trial) -> None:
     """A torn write may leave anything."""
     trial.leave_half()
@@ -218,6 +230,7 @@ def test_rubbish_behind_a_journal_is_cut_off(trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("back", [30, 60])
+@pytest.mark.row("journal/flipped-bit", "attack/51-journal-tampering")
 def test_a_flipped_bit_in_the_journal_ends_it_there(trial: Trial, back: int) -> None:
     """Records after it are not believed, those before it are; the file is exact."""
     trial.leave_half()
@@ -229,6 +242,7 @@ def test_a_flipped_bit_in_the_journal_ends_it_there(trial: Trial, back: int) -> 
 
 
 @pytest.mark.parametrize("change", ["header", "empty", "rubbish", "gone", "folder"])
+@pytest.mark.row("journal/header-broken")
 def test_a_journal_that_cannot_be_read_starts_again(trial: Trial, change: str) -> None:
     """Nothing vouches for the data any more, so all of it is fetched."""
     trial.leave_half()
@@ -253,6 +267,7 @@ def test_a_journal_that_cannot_be_read_starts_again(trial: Trial, change: str) -
 
 @pytest.mark.parametrize("with_digest", [False, True])
 @pytest.mark.parametrize("offset", [0, SEGMENT + 1])
+@pytest.mark.row("journal/data-flipped")
 def test_a_flipped_byte_in_the_data_is_fetched_again(trial: Trial, offset: int, with_digest: bool) -> None:
     """Held segments are believed when they agree with the journal: one that does not is fetched again, alone."""
     digest = ("--sha256", trial.content.sha256()) if with_digest else ()
@@ -266,6 +281,7 @@ def test_a_flipped_byte_in_the_data_is_fetched_again(trial: Trial, offset: int, 
     assert "fetched again" in result.stderr
 
 
+@pytest.mark.row("journal/data-flipped-nothing-missing")
 def test_a_flipped_byte_is_fetched_again_though_nothing_else_is_missing(trial: Trial) -> None:
     """The only work of a run may be to mend."""
     trial.leave_half()
@@ -277,6 +293,7 @@ def test_a_flipped_byte_is_fetched_again_though_nothing_else_is_missing(trial: T
 
 
 @pytest.mark.parametrize("size", [0, 100, 5 * SEGMENT + 7, SIZE])
+@pytest.mark.row("journal/data-shorter", "journal/data-longer", "attack/52-journal-ahead-of-data")
 def test_data_that_was_cut_or_grew_is_made_good(trial: Trial, size: int) -> None:
     """Only segments that are there can be held."""
     trial.leave_half()
@@ -284,6 +301,7 @@ def test_data_that_was_cut_or_grew_is_made_good(trial: Trial, size: int) -> None
     trial.finish(at_least_held=min(size // SEGMENT, 1), lanes=0)
 
 
+@pytest.mark.row("journal/data-gone")
 def test_data_that_is_gone_starts_again(trial: Trial) -> None:
     """A journal without data vouches for nothing."""
     trial.leave_half()
@@ -294,6 +312,7 @@ def test_data_that_is_gone_starts_again(trial: Trial) -> None:
     trial.assert_exact()
 
 
+@pytest.mark.row("identity/other-address")
 def test_a_part_of_another_address_is_not_continued(trial: Trial) -> None:
     """Another file under the same name: start again, said so."""
     trial.leave_half()
@@ -305,6 +324,7 @@ def test_a_part_of_another_address_is_not_continued(trial: Trial) -> None:
     trial.assert_exact(other)
 
 
+@pytest.mark.row("identity/mirror")
 def test_a_part_of_another_address_is_continued_for_the_same_digest(trial: Trial) -> None:
     """With a digest it is the content that counts: a mirror takes over."""
     trial.options = ("--sha256", trial.content.sha256())
@@ -314,12 +334,14 @@ def test_a_part_of_another_address_is_continued_for_the_same_digest(trial: Trial
     trial.finish(lanes=0)
 
 
+@pytest.mark.row("journal/segment-size-differs")
 def test_another_segment_size_continues_with_the_journals_own(trial: Trial) -> None:
     """What an earlier run began counts, whatever is typed now."""
     trial.leave_half()
     trial.finish("--segment-size", "1MiB", lanes=0)
 
 
+@pytest.mark.row("identity/wrong-digest-given")
 def test_another_digest_for_the_same_address_ends_with_a_mismatch(trial: Trial) -> None:
     """A digest typed later is compared with the whole file, held segments included."""
     trial.leave_half()

@@ -43,6 +43,7 @@ def secretive(trial: Trial, origin_factory: Callable[..., Origin]) -> Trial:
     return trial
 
 
+@pytest.mark.row("attack/31-secrets-shown")
 def test_a_pull_keeps_secrets_to_itself(secretive: Trial, tmp_path: Path) -> None:
     """Interrupted in the middle, and then to its end: workers' command lines, output, log, journal, lock, receipt,
     lane memory: nothing holds the token, the cookie, what follows the question mark, or a signed address."""
@@ -65,6 +66,7 @@ def test_a_pull_keeps_secrets_to_itself(secretive: Trial, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
+@pytest.mark.row("attack/31-secrets-shown")
 def test_an_error_tells_no_secret(secretive: Trial, status: int) -> None:
     """Whatever the server says of the request, in its own words even, none of it is repeated that was secret."""
     said = f"You sent {TOKEN} and {COOKIE}, and neither is any good."
@@ -73,6 +75,7 @@ def test_an_error_tells_no_secret(secretive: Trial, status: int) -> None:
     result = secretive.command.run(
         *secretive.arguments("-p", 0, "--retries", 0), stdin=TOKEN.encode() + b"\n"
     )
+    assert secretive.origin.fired("status") >= 1
     assert result.code != 0
     assert not SECRET.search((result.stdout + result.stderr).encode())
     assert assert_no_secrets_below(secretive.target.parent) >= 1

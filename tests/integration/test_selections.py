@@ -105,6 +105,7 @@ def test_a_new_revision_begins_anew_and_says_so(
     assert not (home / "llm/ns/m/b.bin").exists()
 
 
+@pytest.mark.row("together/same-store")
 def test_pulls_at_the_same_time_add_up(command: Command, hub: dict[str, str], home: Path) -> None:
     """Neither forgets what the other one brought."""
     running = [command.spawn("pull", "ns/m", "--file", name, env=hub) for name in FILES]

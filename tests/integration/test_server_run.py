@@ -152,6 +152,7 @@ def test_taken_port(root: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "", "::"])
+@pytest.mark.row("attack/50-public-address")
 def test_public_address_is_refused_unless_allowed(root: Path, host: str) -> None:
     """Others get to read the models only if that was said."""
     with pytest.raises(UsageError, match="can be reached by other machines"):

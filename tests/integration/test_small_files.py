@@ -29,6 +29,7 @@ def test_a_small_file_is_one_request(
 
 
 @pytest.mark.parametrize("fault", ["cut", "reset"])
+@pytest.mark.row("body/small-cut")
 def test_a_small_file_that_breaks_off_is_asked_for_again(try_file: Callable[..., Trial], fault: str) -> None:
     """Nothing of it was on disk, so nothing is held, and what came is told as thrown away; the second answer is the
     file."""
@@ -40,11 +41,13 @@ def test_a_small_file_that_breaks_off_is_asked_for_again(try_file: Callable[...,
     trial.assert_exact()
 
 
+@pytest.mark.row("body/small-cut")
 def test_a_small_file_that_always_breaks_off_leaves_nothing(try_file: Callable[..., Trial]) -> None:
     """Exit 5, no file, and no part of which nothing could be used."""
     trial = try_file(SMALL)
     trial.origin.fault("cut", after_bytes=SMALL // 2)
     trial.assert_failed(trial.pull("--retries", 1, code=5), "ended the body early")
+    assert trial.origin.fired("cut") == 2
     assert not trial.part.exists()
 
 
@@ -68,6 +71,7 @@ def test_a_small_file_that_is_always_wrong_is_set_aside(try_file: Callable[..., 
     trial.assert_exact()
 
 
+@pytest.mark.row("process/kill-small-file")
 def test_a_kill_leaves_nothing_in_the_way(try_file: Callable[..., Trial]) -> None:
     """SIGKILL in the middle of the only answer: the next run goes on as if nothing had been."""
     trial = try_file(SMALL)

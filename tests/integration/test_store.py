@@ -66,6 +66,7 @@ def test_a_content_that_another_model_brought_costs_no_bytes(
     assert len(list((home / "blobs").iterdir())) == 3
 
 
+@pytest.mark.row("attack/24-poisoned-store")
 def test_a_blob_that_is_no_longer_what_it_was_is_not_believed(
     command: Command, hub: dict[str, str], home: Path
 ) -> None:

@@ -75,6 +75,7 @@ class Trial:
     def finish(self, *options: object, at_least_held: int = 1, lanes: int = LANES) -> Result:
         """The same command again, the origin behaving: it fetches what is missing, and at most a segment per lane
         of what was there."""
+        assert not self.target.exists()
         held = self.segments_on_disk()
         assert held >= at_least_held
         self.origin.behave()

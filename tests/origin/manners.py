@@ -279,6 +279,16 @@ def wrong_content_length(answer: Answer, exchange: Exchange, *, by: int) -> bool
 
 
 @kind("answer")
+def extra_bytes(answer: Answer, exchange: Exchange, *, data: bytes) -> bool:
+    """Data behind a body whose length says nothing of it; the connection goes on."""
+    if answer.status not in (200, 206) or answer.chunked:
+        return False
+    _replace_body(answer, Joined(Excerpt(answer.content, answer.start, answer.stop), Bytes(data)))
+    _set_length(answer, answer.length - len(data))
+    return True
+
+
+@kind("answer")
 def gzip(
     answer: Answer, exchange: Exchange, *, encoding: str = "gzip", bomb_bytes: int | None = None
 ) -> bool:

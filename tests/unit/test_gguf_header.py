@@ -146,6 +146,7 @@ def test_header_reads_no_weights(model):
     assert file.tell() <= 1 << 20
 
 
+@pytest.mark.row("attack/39-gguf")
 def test_prefix_of_a_header(model):
     """Cut off anywhere, a header is refused; with partial, what stood before the cut is there."""
     whole = read(model)
@@ -210,6 +211,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.row("attack/39-gguf")
 def test_hostile_header_is_refused_in_time(name):
     """A header that lies is a FormatError, before it has cost much time or memory."""
     file = io.BytesIO(BAD[name])
@@ -220,6 +222,7 @@ def test_hostile_header_is_refused_in_time(name):
 
 
 @pytest.mark.parametrize("name", sorted({*BAD} - {"endless zeros"}))
+@pytest.mark.row("attack/39-gguf")
 def test_hostile_header_takes_little_memory(name):
     """Nothing is allocated because a header claims it; endless zeros are left out, since counting them takes long."""
     file = io.BytesIO(BAD[name])
@@ -239,6 +242,7 @@ def test_hostile_header_takes_little_memory(name):
 )
 @example([], 0, False)
 @steady(600)
+@pytest.mark.row("attack/39-gguf")
 def test_mutated_header_raises_nothing_else(changes, cut, partial):
     """Whatever stands in a file, a header or a FormatError comes out, and all it is asked has an answer."""
     data = bytearray(_SEED)

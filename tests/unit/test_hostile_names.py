@@ -78,6 +78,17 @@ NOT_IN_A_URL = ("surrogate", "long path")
     ("kind", "door"),
     [(kind, door) for kind in NAMES for door in DOORS if door != "hub url" or kind not in NOT_IN_A_URL],
 )
+@pytest.mark.row(
+    "attack/1-parent-path",
+    "attack/2-absolute-path",
+    "attack/3-nested-parent-path",
+    "attack/4-backslash",
+    "attack/5-drive-or-unc",
+    "attack/6-control-characters",
+    "attack/7-empty-parts",
+    "attack/8-overlong-names",
+    "attack/11-our-own-names",
+)
 def test_hostile_file_name(kind, door):
     """Refused at every door; the message shows it, with what could command a terminal escaped."""
     name = NAMES[kind]
@@ -100,6 +111,7 @@ CLASHES = [
 
 
 @pytest.mark.parametrize("paths", CLASHES)
+@pytest.mark.row("attack/9-names-that-collide", "attack/10-file-and-folder")
 def test_names_that_become_one(paths):
     """Two files that one disk or another would put into one place are refused, and named."""
     wish = Wish.of(ModelRegistry.parse("ns/repo"), Choice(include=("*",)))
@@ -132,6 +144,7 @@ FORMS = ["{}/repo", "ns/{}", "hf.co/{}/repo", "ollama/{}/m", "r.example/ns/{}"]
     [(part, form) for part in MODEL_PARTS for form in FORMS]
     + [(part, "ns/repo@{}") for part in MODEL_PARTS if part != "con"],
 )
+@pytest.mark.row("attack/16-path-parts")
 def test_hostile_part_of_a_path(part, form):
     """Namespace, repository and revision become folders and addresses: what could lead elsewhere is refused."""
     with pytest.raises(PathError) as caught:
@@ -144,6 +157,7 @@ def test_hostile_part_of_a_path(part, form):
 @pytest.mark.parametrize(
     "tag", ["..", "../x.gguf", ".x", "-x", "a/../b", "a\\b", "a\0b", "a\u202eb", "/x.gguf"]
 )
+@pytest.mark.row("attack/16-path-parts")
 def test_hostile_tag(tag, form):
     """So is a tag."""
     with pytest.raises(PathError) as caught:
@@ -169,6 +183,7 @@ DIGESTS = {
 
 
 @pytest.mark.parametrize("kind", DIGESTS)
+@pytest.mark.row("attack/17-digest-as-path")
 def test_hostile_digest(kind):
     """A digest becomes a file's name: anything but 64 hexadecimal digits of a known algorithm is refused, and shown."""
     text = DIGESTS[kind]
@@ -187,6 +202,7 @@ def test_digest_in_upper_case():
     assert Digest.parse(f"sha256:{HEX.upper()}") == Digest("sha256", HEX)
 
 
+@pytest.mark.row("attack/22-one-digest-two-sizes")
 def test_one_digest_of_two_sizes():
     """Two files with one digest and two sizes: the listing lies, whichever is meant."""
     digest = Digest.parse(HEX)

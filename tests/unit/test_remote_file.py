@@ -86,6 +86,7 @@ def test_name_is_refused(text):
 @given(st.text(st.sampled_from("abC:/\\.\x00 \u202e~é"), max_size=12))
 @example("b/C:")
 @steady(400)
+@pytest.mark.row("attack/1-parent-path", "attack/3-nested-parent-path")
 def test_name_never_leaves_its_folder(text):
     """Whatever passes stays below the folder that it is joined to, by POSIX and by Windows rules."""
     try:

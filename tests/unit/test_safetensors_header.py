@@ -63,6 +63,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
+@pytest.mark.row("attack/39-safetensors")
 def test_what_is_none_is_refused(kind: str) -> None:
     """With FormatError and nothing else."""
     with pytest.raises(FormatError, match="no safetensors file"):

@@ -122,6 +122,7 @@ def test_etag_and_commit_change_with_content(client: Client, root: Path) -> None
     assert client.get(target.format(new)).body == b'{"a": 2}\n'
 
 
+@pytest.mark.row("attack/43-stored-script")
 def test_html_is_no_page_of_this_server(client: Client) -> None:
     """A model's HTML file arrives as bytes that a browser neither sniffs nor runs."""
     answer = client.get("/acme/tiny/resolve/main/page.html")

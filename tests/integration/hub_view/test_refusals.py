@@ -47,6 +47,7 @@ def test_errors_carry_the_hubs_codes(client: Client, target: str, status: int, c
         ("GET", "/api/models/acme/tiny/paths-info/main", "POST"),
     ],
 )
+@pytest.mark.row("attack/41-writes")
 def test_other_methods_are_refused(client: Client, method: str, target: str, allowed: str) -> None:
     """Nothing can be changed through this server; 405 says what is possible."""
     answer = client.ask(method, target)
@@ -81,6 +82,7 @@ SECRET = b"top secret outside"
         ".env",
     ],
 )
+@pytest.mark.row("attack/45-traversal")
 def test_nothing_outside_of_root_is_ever_served(client: Client, root: Path, path: str) -> None:
     """However a path is written, what comes back is a refusal, without a byte from outside or hidden."""
     (root.parent / "secret.txt").write_bytes(SECRET)
@@ -103,6 +105,7 @@ def test_nothing_outside_of_root_is_ever_served(client: Client, root: Path, path
 @pytest.mark.parametrize(
     "repository", ["..", "acme/..", "..%2f..", "acme%2ftiny", "%2e%2e/tiny", ".", "%00", "acme%5ctiny"]
 )
+@pytest.mark.row("attack/45-traversal")
 def test_repository_names_cannot_leave_root(client: Client, repository: str) -> None:
     """A model's name is one or two plain folder names, nothing that leads anywhere else."""
     for target in (f"/{repository}/resolve/main/config.json", f"/api/models/{repository}"):

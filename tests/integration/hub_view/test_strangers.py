@@ -32,12 +32,14 @@ from tests.integration.hub_view.client import Client
         ("[::1", 400),
     ],
 )
+@pytest.mark.row("attack/40-host-header")
 def test_host_header_must_be_loopbacks(client: Client, host: str, status: int) -> None:
     """A name that somebody makes to lead here (DNS rebinding) is answered 403, what is no host 400."""
     request = f"GET /api/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     assert int(client.raw(request.encode()).split()[1]) == status
 
 
+@pytest.mark.row("attack/40-host-header")
 def test_host_header_missing_or_doubled(client: Client) -> None:
     """Exactly one Host header is required; a target with a host of its own does not stand in for it."""
     for request in (
@@ -63,6 +65,7 @@ def test_host_header_missing_or_doubled(client: Client) -> None:
         ("", "", "", 200),
     ],
 )
+@pytest.mark.row("attack/42-cors")
 def test_pages_of_other_sites_get_nothing(
     client: Client, site: str, mode: str, destination: str, status: int
 ) -> None:
@@ -103,6 +106,19 @@ def test_what_is_no_http_gets_400(client: Client, data: bytes, capfd: pytest.Cap
     assert b".py" not in answer
     assert client.get("/api/models").status == 200
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("ranges", "status"), [(1500, 200), (10_000, 400)])
+@pytest.mark.row("attack/46-many-ranges")
+def test_thousands_of_ranges_cost_nothing(client: Client, ranges: int, status: int) -> None:
+    """As many as a header holds get the whole file, once; more are no request. Neither makes a body of parts."""
+    target = "/acme/tiny/resolve/main/config.json"
+    whole = client.get(target).body
+    answer = client.get(target, Range="bytes=" + ",".join(["0-0"] * ranges))
+    assert answer.status == status
+    assert "multipart" not in answer.headers.get("Content-Type", "")
+    assert answer.body == whole or status == 400
+    assert client.get(target).body == whole
 
 
 PIECES = st.sampled_from(

@@ -34,11 +34,13 @@ def test_errors(client: Client, target: str, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.row("attack/41-writes")
 def test_nothing_can_be_written(client: Client, method: str) -> None:
     answer = client.ask(method, "/v2/acme/whole/blobs/uploads/")
     assert (answer.status, answer.code, answer.headers["Allow"]) == (405, "UNSUPPORTED", "GET, HEAD")
 
 
+@pytest.mark.row("attack/45-traversal")
 def test_links_in_the_store_are_not_followed(client: Client, root: Path, tmp_path: Path) -> None:
     """Neither a manifest nor a blob is read from elsewhere."""
     write(tmp_path / "elsewhere", TEMPLATE)

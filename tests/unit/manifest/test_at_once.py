@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import msgspec
+import pytest
 
 import engine
 from engine.model_manifest import ModelManifest
@@ -27,6 +28,7 @@ print("done")
 """
 
 
+@pytest.mark.row("together/same-manifests")
 def test_processes_and_threads_at_once(manager):
     """Writers of one key and of their own, and readers beside them: every read is whole, no update of another key is
     lost, and each content of the shared key has its version."""

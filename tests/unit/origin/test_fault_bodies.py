@@ -22,6 +22,15 @@ def test_wrong_content_length(origin: Origin, curl: Fetch) -> None:
     assert answer.endswith(b"\r\n\r\n" + MODEL.read())
 
 
+def test_extra_bytes(origin: Origin) -> None:
+    """extra_bytes: what the length does not tell of, on a connection that answers the next request too."""
+    origin.fault("extra_bytes", data=b"and more", times=1)
+    answers = raw(origin, get("m") + get("m", "Connection: close"))
+    first, _, rest = answers.partition(MODEL.read() + b"and more")
+    assert f"Content-Length: {SIZE}\r\n".encode() in first
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n") and rest.endswith(MODEL.read())
+
+
 @pytest.mark.parametrize(
     ("encoding", "decode"), [("gzip", gzip.decompress), ("deflate", zlib.decompress), ("br", bytes)]
 )

@@ -60,6 +60,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.row("attack/21-impossible-sizes", "attack/22-one-digest-two-sizes", "attack/37-manifest-bombs")
 def test_refused(body):
     """Whatever could be read in two ways, or cannot be true."""
     with pytest.raises(ProtocolViolation, match="http://r/m"):
@@ -83,6 +84,7 @@ def test_refused(body):
         "",
     ],
 )
+@pytest.mark.row("attack/17-digest-as-path")
 def test_digests_that_are_none(digest):
     """Refused with the digest in the message, its control characters escaped: in layers, configuration and index."""
     index = json.dumps({"schemaVersion": 2, "manifests": [layer(digest)]}).encode()
@@ -177,6 +179,7 @@ def test_what_is_no_model():
     "titles",
     [["../x"], ["/x"], ["a\\b"], ["a\n"], ["a", "a"], ["a", "A"], ["a", "a/b"], ["é", "e\u0301"], ["\ud800"]],
 )
+@pytest.mark.row("attack/15-annotated-names")
 def test_titles_that_may_not_be(titles):
     """Refused with the name escaped."""
     layers = [layer(digest, "x/y", title=title) for digest, title in zip((A, B), titles, strict=False)]

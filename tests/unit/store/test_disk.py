@@ -10,6 +10,7 @@ from engine.store.disk import check_space, disk_error, disk_errors, open_regular
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.row("disk/quota")
 def test_full(number):
     """A full disk, a quota and a file system's largest file are all no space, and what came is kept."""
     error = disk_error("write", None, number)
@@ -34,6 +35,7 @@ def test_full(number):
         (0, "is kept"),
     ],
 )
+@pytest.mark.row("disk/io-error")
 def test_words(number, advice, tmp_path):
     """Every error says what was tried, with what, and what to do."""
     with pytest.raises(StoreError) as caught, disk_errors("open", tmp_path):

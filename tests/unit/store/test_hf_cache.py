@@ -145,6 +145,7 @@ def test_write_holds_the_clients_lock(cache, files):
     assert seen == [sha256(BIG).hex, git_sha1(SMALL).hex]
 
 
+@pytest.mark.row("disk/no-hard-links")
 def test_write_where_links_cannot_be(cache, files, monkeypatch):
     """On a file system without symbolic links the file itself is in the snapshot, as the Hub's client does it."""
 

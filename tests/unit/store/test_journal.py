@@ -76,6 +76,7 @@ def test_format_is_what_it_says(tmp_path):
     assert b"secret" not in raw
 
 
+@pytest.mark.row("journal/torn-tail")
 def test_torn_tail(tmp_path):
     """Cut anywhere in its last record, a journal reads as if that record had never been; what follows is sound."""
     path = tmp_path / "journal"
@@ -100,6 +101,7 @@ def test_torn_header(tmp_path):
         assert read(path) is None
 
 
+@pytest.mark.row("journal/flipped-bit")
 def test_flipped_bits(tmp_path):
     """Any bit of a journal may rot: checks may be missing then, but none is wrong, and the header is right or none."""
     path = tmp_path / "journal"
@@ -150,6 +152,7 @@ NOT_OURS = [
 
 
 @pytest.mark.parametrize("raw", [row[1] for row in NOT_OURS], ids=[row[0] for row in NOT_OURS])
+@pytest.mark.row("journal/foreign-version")
 def test_not_a_journal(tmp_path, raw):
     """A file that is no journal is none, and is left as it is."""
     (tmp_path / "journal").write_bytes(raw)
@@ -173,6 +176,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("change", FOREIGN, ids=str)
+@pytest.mark.row("journal/foreign-version")
 def test_foreign_header(tmp_path, change):
     """Another version, check or format, and sizes or digests that make no sense, are no journal of ours."""
     fields = msgspec.to_builtins(HEADER) | change

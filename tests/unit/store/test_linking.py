@@ -45,6 +45,7 @@ def test_place_shares_bytes(tmp_path, source):
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
 
+@pytest.mark.row("disk/no-hard-links")
 def test_place_copies_to_another_file_system(source, elsewhere):
     """Where nothing can be shared, the content is copied, whole."""
     assert place(source, elsewhere / "target") == COPY
@@ -52,6 +53,7 @@ def test_place_copies_to_another_file_system(source, elsewhere):
     assert names(elsewhere) == ["target"]
 
 
+@pytest.mark.row("disk/no-hard-links")
 def test_place_refuses_a_copy_that_does_not_fit(source, elsewhere, monkeypatch):
     """Room is looked at before the first byte, and nothing is left."""
     monkeypatch.setattr(disk, "_HEADROOM_BYTES", 1 << 60)

@@ -172,6 +172,7 @@ def test_no_descriptor_is_left(folder):
     assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
 
 
+@pytest.mark.row("disk/quota")
 def test_a_small_file_that_the_disk_cuts_off_leaves_nothing(folder):
     """A disk that refuses in the middle of it: half of what came whole is of no use, so the part goes with its lock."""
     part = opened(folder)

@@ -106,6 +106,7 @@ def other_disk(tmp_path):
     shutil.rmtree(made)
 
 
+@pytest.mark.row("disk/no-hard-links")
 def test_finish_on_another_file_system(folder, other_disk):
     """Where the rename cannot reach, a copy is made, and renamed; the stat is the final file's own."""
     target = other_disk / ("é" * 120)

@@ -56,6 +56,7 @@ def test_public(address):
 
 
 @pytest.mark.parametrize("address", PRIVATE)
+@pytest.mark.row("attack/29-address-spellings")
 def test_private(address):
     """Loopback, private networks, link-local (where clouds keep their metadata), shared (RFC 6598), documentation,
     multicast; and the same in the IPv6 clothes that lead to an IPv4 address (RFC 4291 §2.5.5, RFC 6052, RFC 3056)."""
@@ -63,6 +64,7 @@ def test_private(address):
 
 
 @pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "0177.0.0.1", "127.1", "0"])
+@pytest.mark.row("attack/29-address-spellings")
 def test_other_spellings_of_loopback(host):
     """Decimal, octal and short forms are no literals of ours; the resolver makes them the address that is judged."""
     assert not is_literal(host)

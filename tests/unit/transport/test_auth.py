@@ -62,6 +62,7 @@ def test_credentials_go_to_their_origin(url):
 
 
 @pytest.mark.parametrize("url", OTHERS)
+@pytest.mark.row("attack/30-credentials-elsewhere")
 def test_credentials_go_nowhere_else(url):
     """Another scheme, port, subdomain or look-alike gets nothing."""
     credentials = Credentials().with_token("https://h.example/model", TOKEN)
@@ -80,6 +81,7 @@ def test_credentials_are_values():
     assert second.for_url("https://a/")["X-Key"] == "k"
 
 
+@pytest.mark.row("attack/31-secrets-shown")
 def test_credentials_do_not_print():
     """A log or a traceback that shows the object shows no secret."""
     credentials = Credentials().with_token("https://h/", TOKEN)

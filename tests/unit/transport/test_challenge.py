@@ -94,6 +94,7 @@ def test_realms_that_are_asked(registry, realm):
         ("https://r.example", "https://[::1"),
     ],
 )
+@pytest.mark.row("attack/32-realm-elsewhere")
 def test_realms_that_are_refused(registry, realm):
     """Another site, plain http, an address that is none; trying again cannot help."""
     with pytest.raises(WireError) as refused:

@@ -78,6 +78,7 @@ def test_other_protocols_are_refused(version: bytes) -> None:
 
 
 @pytest.mark.parametrize("fields", [b"X: y\r\n" * 200, b"X: " + b"y" * 70_000 + b"\r\n"])
+@pytest.mark.row("attack/36-header-bombs")
 def test_endless_heads_are_refused(fields: bytes) -> None:
     """Lines that are too many, or too long."""
     with pytest.raises(http.client.HTTPException):

@@ -71,6 +71,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", BAD, ids=ascii)
+@pytest.mark.row("range/206-malformed-content-range")
 def test_content_range_refused(text):
     """Anything malformed, absent or contradicting itself is None (RFC 9110 §14.4)."""
     assert parse_content_range(text) is None

@@ -68,6 +68,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("location", REFUSED, ids=ascii)
+@pytest.mark.row("address/redirect-line-ends", "attack/29-redirects")
 def test_redirect_refused(location):
     """Another scheme, a step down from https, credentials, and what is no clean URL end the request; the error
     names the server and no secret."""

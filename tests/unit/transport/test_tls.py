@@ -141,6 +141,7 @@ def test_timeout_passes_and_loses_nothing(connect):
     stream.close()
 
 
+@pytest.mark.row("network/tls-forged-record")
 def test_bytes_before_a_forged_record_are_handed_out(connect):
     """What was decrypted before the connection is tampered with comes out; then an error, and nothing after it."""
 
@@ -171,6 +172,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("identity", "host"), REFUSED)
+@pytest.mark.row("network/tls-untrusted")
 def test_nobody_is_trusted_who_should_not_be(connect, tls, identity, host):
     """Expired, another host's, self-signed: the handshake fails, unless --insecure was asked for."""
     with pytest.raises(ssl.SSLCertVerificationError):

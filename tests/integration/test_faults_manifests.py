@@ -1,0 +1,86 @@
+"""Registries that lie about their manifests: what came is not used, and nothing is made of it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.command import Result
+from tests.integration.trial import one_error
+from tests.origin import File, Origin
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+WEIGHTS = b"weights" * 1000
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def described(kind: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": kind, "digest": digest_of(data), "size": len(data)}
+
+
+BODY = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": described("application/vnd.oci.empty.v1+json", b"{}"),
+        "layers": [described("application/vnd.ollama.image.model", WEIGHTS)],
+    }
+).encode()
+
+
+@pytest.fixture
+def registry(origin_factory: Callable[..., Any]) -> Origin:
+    """An OCI registry, as far as a pull of ns/m goes: blobs, and this manifest under its digest."""
+    return origin_factory(
+        {
+            f"v2/ns/m/blobs/{digest_of(WEIGHTS)}": WEIGHTS,
+            f"v2/ns/m/blobs/{digest_of(b'{}')}": b"{}",
+            f"v2/ns/m/manifests/{digest_of(BODY)}": File(BODY, content_type=MANIFEST),
+        }
+    )
+
+
+@pytest.fixture
+def pull(jarvis: Callable[..., Result], registry: Origin, tmp_path: Path) -> Callable[..., Result]:
+    """Pull ns/m by this reference, into the folder out."""
+    return lambda reference: jarvis(
+        "pull", f"{registry.base}/ns/m{reference}", "-d", tmp_path / "out", "--retries", 0
+    )
+
+
+def assert_nothing(registry: Origin, folder: Path) -> None:
+    assert not (folder / "out").exists()
+    assert not [record for record in registry.requests if "/blobs/" in record.path]
+
+
+@pytest.mark.row("attack/19-manifest-digest-header")
+def test_a_manifest_that_is_not_what_its_header_says(
+    registry: Origin, pull: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Docker-Content-Digest is the registry's own word: exit 6 with both, and no blob is asked for."""
+    said = {"Docker-Content-Digest": f"sha256:{'0' * 64}"}
+    registry.add("v2/ns/m/manifests/v1", File(BODY, headers=said))
+    one_error(pull(":v1").check(6), "SHA256", "0" * 64, digest_of(BODY))
+    assert_nothing(registry, tmp_path)
+    registry.add("v2/ns/m/manifests/v1", File(BODY, headers={"Docker-Content-Digest": digest_of(BODY)}))
+    pull(":v1").check()
+    assert (tmp_path / "out/m-v1.gguf").read_bytes() == WEIGHTS
+
+
+@pytest.mark.row("attack/20-pinned-manifest")
+def test_a_pin_that_brings_another_manifest(
+    registry: Origin, pull: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Whoever names a digest gets that or nothing: exit 6 with both, and no blob is asked for."""
+    other = f"sha256:{'1' * 64}"
+    registry.add(f"v2/ns/m/manifests/{other}", File(BODY))
+    one_error(pull(f"@{other}").check(6), "SHA256", other, digest_of(BODY))
+    assert_nothing(registry, tmp_path)
+    pull(f"@{digest_of(BODY)}").check()
+    assert len(list((tmp_path / "out").glob("*.gguf"))) == 1
