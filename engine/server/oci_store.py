@@ -107,7 +107,7 @@ class StoredModels:
             if known is None or known[0] != stamp:
                 known = self._read[path] = (stamp, _read(path, stamp))
             return known[1]
-        except (OSError, PathError, msgspec.DecodeError, ValueError) as exc:
+        except (OSError, PathError, msgspec.MsgspecError, ValueError, TypeError, RecursionError) as exc:
             _log.warning("manifest.skipped", path=str(path), cause=str(exc))
             return None
 
@@ -118,7 +118,10 @@ def _read(path: Path, stamp: Stamp) -> Kept:
     with Entry(RemoteName.parse(path.name), str(path), stamp).open() as file:
         body = file.read()
     document: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    named = [document.get("config"), *(document.get("layers") or []), *(document.get("manifests") or [])]
+    layers, manifests = document.get("layers") or [], document.get("manifests") or []
+    if not (isinstance(layers, list) and isinstance(manifests, list)):
+        raise TypeError("what it names is no list")
+    named = [document.get("config"), *layers, *manifests]
     digests = frozenset(str(one.get("digest")) for one in named if isinstance(one, dict))
     return Kept(Manifest(_media_type(document), body), digests)
 

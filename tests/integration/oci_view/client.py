@@ -48,6 +48,7 @@ STORED = {
     "registry.ollama.ai/library/stored/8b": manifest_bytes(DOCKER),
     "ghcr.io/deep/er/stored/v1": manifest_bytes(OCI),
     "registry.ollama.ai/library/broken/latest": b"not JSON",
+    "registry.ollama.ai/library/odd/latest": b'{"schemaVersion": 2, "layers": 7}',
 }
 
 

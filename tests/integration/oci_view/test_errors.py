@@ -12,6 +12,8 @@ from tests.integration.oci_view.client import DOCKER, TEMPLATE, Client, digest_o
     [
         ("/v2/acme/nope/manifests/latest", 404, "MANIFEST_UNKNOWN"),
         ("/v2/acme/whole/manifests/v9", 404, "MANIFEST_UNKNOWN"),
+        ("/v2/library/broken/manifests/latest", 404, "MANIFEST_UNKNOWN"),
+        ("/v2/library/odd/manifests/latest", 404, "MANIFEST_UNKNOWN"),
         (f"/v2/acme/whole/manifests/sha256:{'0' * 64}", 404, "MANIFEST_UNKNOWN"),
         ("/v2/acme/whole/manifests/sha256:baddigeststring", 400, "DIGEST_INVALID"),
         (f"/v2/acme/whole/blobs/sha256:{'0' * 64}", 404, "BLOB_UNKNOWN"),
