@@ -91,14 +91,16 @@ def tags_of(repository: str, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     if not models:
         return {"latest": _weights_first(sizes)} if sizes else {}
     default = _default(entries)
-    files = {model.stem: _files(model, models, entries) for model in models}
+    files = [
+        _files(model, models, entries) for model in models
+    ]  # not by stem: m.gguf and m.GGUF share theirs
     found = {}
     if default:
-        found["latest"] = next(names for names in files.values() if default in names)
-    for model in models:
+        found["latest"] = next(names for names in files if default in names)
+    for model, names in zip(models, files, strict=True):
         for tag in _tags_of(model, models, basename(repository)):
-            if TAG.fullmatch(tag) and files[model.stem]:
-                found[tag] = files[model.stem]
+            if TAG.fullmatch(tag) and names:
+                found[tag] = names
     return found
 
 

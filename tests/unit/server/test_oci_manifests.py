@@ -138,3 +138,9 @@ def test_manifest_of_the_oci_type_stays_what_it_is() -> None:
 )
 def test_digests(digest: str, holds: bool) -> None:
     assert is_well_formed(digest) is holds
+
+
+def test_names_that_differ_in_the_case_of_their_ending() -> None:
+    """m.gguf and m.GGUF are two models, and the default one has its files."""
+    for names in (["m.gguf", "m.GGUF", "z-Q8_0.gguf"], ["m-Q4_K_M.gguf", "m-Q4_K_M.GGUF"]):
+        assert tags_of("ns/repo", dict.fromkeys(names, 1))["latest"] in [[name] for name in names]
