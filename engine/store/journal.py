@@ -31,6 +31,8 @@ _VERSION = 1
 _LENGTH = struct.Struct("<I")
 _HASH = struct.Struct("<Q")
 _MAX_RECORD_BYTES = 1 << 16
+_NO_MESSAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no value of a type: a hash that is right says nothing of that."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -220,7 +222,7 @@ def _header(payload: bytes) -> Header | None:
         header = msgspec.msgpack.decode(payload, type=Header)
         if header.digest is not None:
             Digest.parse(header.digest)
-    except (msgspec.DecodeError, PathError):
+    except (*_NO_MESSAGE, PathError):
         return None
     sound = header.format == "jarvis-journal" and header.version == _VERSION and header.check == CHECK
     return header if sound and header.size > 0 and header.segment_size > 0 else None
@@ -235,7 +237,7 @@ def read_entries(payloads: list[bytes], grid: Grid) -> tuple[dict[int, int], dic
     for payload in payloads:
         try:
             entry = msgspec.msgpack.decode(payload, type=list[int])
-        except msgspec.DecodeError:
+        except _NO_MESSAGE:
             break
         *where, check = entry if len(entry) in (2, 3) else [-1, -1]
         if not _makes_sense(where, check, grid):

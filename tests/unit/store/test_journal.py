@@ -148,6 +148,11 @@ NOT_OURS = [
     ("a record that is no header", record(msgspec.msgpack.encode([3, 9]))),
     ("a record that is no MessagePack", record(b"\xc1")),
     ("an empty record", record(b"")),
+    (
+        "a text that is no UTF-8",
+        record(msgspec.msgpack.encode(HEADER).replace(b"h.example", b"h.\xff\xfeample")),
+    ),
+    ("a header nested for ever", record(b"\x81\xa1x" + b"\x91" * 60_000 + b"\xc0")),
 ]
 
 
