@@ -103,5 +103,5 @@ def _target(name: str, raw: bytes) -> str | None:
     try:
         check_shortcut(name)
         return ModelRegistry.parse(msgspec.json.decode(raw, type=str)).canonical
-    except (PathError, msgspec.DecodeError):
+    except (PathError, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -97,6 +97,12 @@ def test_broken_entries_are_passed_over(tmp_path):
     assert json.loads((tmp_path / "aliases.json.damaged").read_text()) == bad
 
 
+def test_entry_that_is_no_text_is_passed_over(tmp_path):
+    """So is one whose bytes are no UTF-8, which only shows when it is looked at."""
+    (tmp_path / "aliases.json").write_bytes(b'{"bad": "\xff", "good": "ns/repo"}')
+    assert Aliases(tmp_path).targets == {"good": "huggingface.co/ns/repo"}
+
+
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 100_000, b'{"a":' * 5000, b"\0" * 50]
 )
