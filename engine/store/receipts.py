@@ -74,7 +74,7 @@ class Receipts:
         """The receipt for path, whether it still fits or not; None where there is none that can be read."""
         try:
             receipt = msgspec.json.decode(Path(self._place(str(path.absolute()))).read_bytes(), type=Receipt)
-        except (OSError, msgspec.DecodeError, RecursionError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         return receipt if _makes_sense(receipt) else None
 

@@ -94,6 +94,7 @@ BROKEN = [
     b"{}",
     b'{"format": "jarvis-receipt", "version": 1}',
     b"[" * 100_000,
+    b'{"path": "\xff"}',
 ]
 
 
