@@ -18,8 +18,9 @@ CLIENT_ID = "jarvis"
 _MAX_HEADER = 8192
 _REPOSITORY = re.compile(r"/v2/(?P<name>.+)/(?:manifests|blobs|tags|referrers)/", re.ASCII)
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]{1,65536}=*", re.ASCII)
+_GAP = re.compile(r"[\s,]*", re.ASCII)
 _ITEM = re.compile(
-    r"[\s,]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"
+    r"(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)"
     r"(?:\s*=\s*(?:\"(?P<quoted>(?:[^\"\\]|\\.)*)\"|(?P<plain>[^\s,\"=]+)(?=[\s,]|$))|(?=\s|,|$))",
     re.ASCII,
 )
@@ -57,7 +58,7 @@ def parse_challenges(header: str) -> list[Challenge]:
     """All challenges of a header, a server's mistakes and the token68 of other schemes passed over."""
     found: list[Challenge] = []
     at, header = 0, header[:_MAX_HEADER]
-    while at < len(header):
+    while (gap := _GAP.match(header, at)) and (at := gap.end()) < len(header):
         match = _ITEM.match(header, at)
         if match is None:
             comma = header.find(",", at + 1)

@@ -15,6 +15,7 @@ from engine.transport.challenge import (
     token_requests,
 )
 from engine.transport.retry import WireError
+from tests.fuzz.bounds import bounded, guarded
 
 URL = "https://r.example/v2/ns/m/manifests/v1"
 
@@ -48,6 +49,9 @@ def test_challenges(header, challenges):
 def test_a_long_header_takes_no_time():
     assert parse_challenges('Bearer realm="' + "\\" * 1_000_000) == [Challenge("bearer", {})]
     assert bearer_challenge("Bearer " * 100_000) is None
+    with guarded(), bounded():
+        for _ in range(50):
+            assert parse_challenges("," * 8192) == parse_challenges(", \t" * 4000) == []
 
 
 @pytest.mark.parametrize(
