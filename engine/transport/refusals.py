@@ -109,7 +109,8 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *
         case 407:
             advice = "The proxy asks for credentials (407): put them into its address (--proxy, HTTPS_PROXY)."
         case 429:
-            wait = f" It says to wait {headers['retry-after'][:40]} s." if headers.get("retry-after") else ""
+            asked = _clean(headers.get("retry-after", ""))[:40]
+            wait = f" It says to wait {asked} s." if asked else ""
             advice = (
                 f"The server asks to slow down (429).{wait} Try again later, or with fewer connections (-c)."
             )

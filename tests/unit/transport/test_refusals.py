@@ -106,3 +106,8 @@ def test_server_text_is_bounded_and_harmless():
 def test_anything_becomes_an_error(url, status, headers, body):
     """Whatever a server sends, one typed error comes back."""
     assert isinstance(refusal(url, status, headers, body), EngineError)
+
+
+def test_wait_that_is_told_is_harmless():
+    """What Retry-After says is a stranger's text as well."""
+    assert str(refusal("https://h.example/m", 429, {"Retry-After": "5\x9b2J\x1b[m"})).isprintable()
