@@ -67,10 +67,10 @@ def models_in(entries: Iterable[Entry]) -> list[Model]:
     found: dict[tuple[str, int], Model] = {}
     for entry in entries:
         match = _SPLIT.fullmatch(entry.path)
-        if match and int(match["count"]) > 0:
-            key, number = (match["prefix"], int(match["count"])), int(match["number"])
-            found.setdefault(key, Model(*key, {})).shards.setdefault(number, entry)
-        else:
+        key = (match["prefix"], int(match["count"])) if match else ("", 0)
+        if match and key[1] > 0 and int(match["number"]) not in found.setdefault(key, Model(*key, {})).shards:
+            found[key].shards[int(match["number"])] = entry
+        else:  # or a second file for one shard, ending in .GGUF
             found[entry.path, 0] = Model(entry.path[: -len(".gguf")], 1, {1: entry})
     return sorted(found.values(), key=lambda model: model.stem.count("/"))
 

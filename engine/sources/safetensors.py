@@ -39,8 +39,9 @@ def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -
     folders = {"", *(dirname(entry.path) for entry in weights)}
     if "modules.json" in by_path:  # sentence-transformers: 1_Pooling/config.json, 2_Dense/model.safetensors
         modules = {folder for folder in map(dirname, by_path) if _MODULE_FOLDER.fullmatch(folder)}
+        known = {entry.path for entry in weights}
         weights += [
-            e for e in entries if _is_weights(e.path) and dirname(e.path) in modules and e not in weights
+            e for e in entries if _is_weights(e.path) and dirname(e.path) in modules and e.path not in known
         ]
         folders |= modules
     if _PIPELINE in by_path:  # diffusers: scheduler/ and tokenizer/ have no weights

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError, NotFound, PathError, UsageError
 from engine.model_registry import ModelRegistry
-from engine.sources import Choice
+from engine.sources import Choice, safetensors
 from engine.sources.listing import Entry
 from engine.sources.selection import Wish, check_clashes, matches, select
+from tests.fuzz.bounds import bounded, guarded
 
 
 def wish_of(text, **choice):
@@ -309,3 +310,20 @@ def test_select_anything(paths, text):
     assert len(set(names)) == len(names)
     assert set(names) <= set(paths)
     assert not any(".." in name.split("/") for name in names)
+
+
+def test_two_files_for_one_shard():
+    """Where two names mean one shard, each can be asked for; the first is the one that its set is made of."""
+    paths = ["m-00001-of-00002.gguf", "m-00001-of-00002.GGUF", "m-00002-of-00002.gguf"]
+    assert chosen(paths, file=paths[1]) == [paths[1]]
+    assert chosen(paths, file=paths[0]) == [paths[0], paths[2]]
+
+
+def test_many_files_of_many_modules():
+    """A listing of tens of thousands of weights is gone through once, not once for each of them."""
+    count = 10_000
+    paths = [f"{n}.safetensors" for n in range(count)] + [f"1_Dense/{n}.safetensors" for n in range(count)]
+    entries = [Entry(path, 1) for path in [*paths, "modules.json"]]
+    with guarded(), bounded():
+        found = safetensors.choose(entries, lambda _entry: [])
+    assert len(found) == 2 * count + 1
