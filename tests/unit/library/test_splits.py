@@ -23,3 +23,8 @@ CASES = [
 def test_what_is_missing(names: list[str], missing: list[str]) -> None:
     """By name alone, set by set; sets of one stem that were cut in another way are two."""
     assert missing_shards(names) == missing
+
+
+def test_what_is_missing_is_bounded() -> None:
+    """Names that claim a hundred thousand files each do not make us name them all."""
+    assert len(missing_shards(f"{stem}-00001-of-99999.gguf" for stem in "abcdefghij")) == 1000
