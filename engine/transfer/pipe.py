@@ -7,6 +7,7 @@ may take in several messages at once.
 """
 
 import array
+import errno
 import socket
 import struct
 import threading
@@ -63,12 +64,15 @@ class Pipe:
 
     def receive(self, idle_s: float | None = None) -> tuple[bytes, tuple[int, ...]]:
         """The next message and its descriptors, which are the caller's now. Raises EOFError at the end, TimeoutError
-        when nothing begins to arrive within idle_s."""
+        when nothing begins to arrive within idle_s, OSError where descriptors did not come: the kernel drops those that
+        would be more than this process may have (unix(7), MSG_CTRUNC)."""
         if idle_s != self._idle_s:
             self._wait_at_most(idle_s)
         while (found := self._next()) is None:
             self._fill()
         payload, count = found
+        if count > len(self._fds):
+            raise OSError(errno.EMFILE, "descriptors of a message are missing")
         return bytes(payload), tuple(self._fds.popleft() for _ in range(count))
 
     def receive_all(self) -> Iterator[memoryview]:

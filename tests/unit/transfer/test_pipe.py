@@ -137,3 +137,13 @@ def test_end():
     with pytest.raises(OSError, match="pipe"):
         ours.send(b"x")
     ours.close()
+
+
+def test_descriptors_that_did_not_come():
+    """A message whose descriptors the kernel has dropped, since this process may have no more, is an OSError."""
+    ours, theirs = Pipe.pair()
+    theirs.sendall(b"\x01\x00\x00\x00\x01x")
+    with pytest.raises(OSError, match="missing"):
+        ours.receive()
+    theirs.close()
+    ours.close()
