@@ -154,7 +154,8 @@ class ProcessHost:
                 for payload in self._pipe.receive_all():
                     self.has_spoken = True
                     inbox.put((self, decoder.decode(payload)))
-        except (EOFError, OSError):
+        except (EOFError, OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            # A worker that sends what is no message is not believed any more.
             # Only when the process is reaped is it sure that it writes no more.
             self._process.kill()
             self._process.wait()
