@@ -30,8 +30,10 @@ def redact(url: str) -> str:
     except ValueError:
         return "<unreadable URL>"
     host = f"[{host}]" if ":" in host else host
+    # With a slash too few, user and password stand in the path.
+    path = parts.path if parts.netloc else parts.path.rpartition("@")[2]
     query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{port}{parts.path}{query}"
+    return f"{parts.scheme}://{host}{port}{path}{query}"
 
 
 class _NoUrls(logging.Filter):
