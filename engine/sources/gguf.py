@@ -8,6 +8,7 @@ called `Q4_K_M-old/` does not match.
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import islice
 from posixpath import basename, dirname
 
 import msgspec
@@ -20,6 +21,7 @@ DEFAULTS = ("Q4_K_M", "Q8_0")
 _SPLIT = re.compile(
     r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.ASCII | re.IGNORECASE
 )
+_NAMED = 20
 _COMPANIONS = ("mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-")
 
 
@@ -43,14 +45,17 @@ class Model(msgspec.Struct, frozen=True):
 
     def files(self) -> list[Entry]:
         """All of it, the first shard first. Raises NotFound, naming what is missing."""
-        missing = [number for number in range(1, self.count + 1) if number not in self.shards]
-        if missing:
-            names = (f"{self.stem}-{number:05d}-of-{self.count:05d}.gguf" for number in missing)
+        numbers = range(1, self.count + 1)
+        if missing := self.count - sum(number in numbers for number in self.shards):
+            # Not all of them: a name may claim 99,999, and a listing may have many such names.
+            first = islice((number for number in numbers if number not in self.shards), _NAMED)
+            names = (f"{self.stem}-{number:05d}-of-{self.count:05d}.gguf" for number in first)
+            more = f" and {missing - _NAMED} more" if missing > _NAMED else ""
             raise NotFound(
-                f"{self.stem} is split into {self.count} files, and the repository lacks {in_words(names)}. "
+                f"{self.stem} is split into {self.count} files, and the repository lacks {in_words(names)}{more}. "
                 "Choose another quantization, or ask the repository's owner."
             )
-        return [self.shards[number] for number in range(1, self.count + 1)]
+        return [self.shards[number] for number in numbers]
 
 
 def is_gguf(path: str) -> bool:

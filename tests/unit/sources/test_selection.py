@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from engine.errors import EngineError, NotFound, PathError, UsageError
 from engine.model_registry import ModelRegistry
-from engine.sources import Choice, safetensors
+from engine.sources import Choice, gguf, safetensors
 from engine.sources.listing import Entry
 from engine.sources.selection import Wish, check_clashes, matches, select
 from tests.fuzz.bounds import bounded, guarded
@@ -327,3 +327,12 @@ def test_many_files_of_many_modules():
     with guarded(), bounded():
         found = safetensors.choose(entries, lambda _entry: [])
     assert len(found) == 2 * count + 1
+
+
+def test_many_models_of_which_most_is_missing():
+    """Names that claim a hundred thousand shards each cost no more than others; twenty that are missing are named."""
+    models = gguf.models_in(Entry(f"{n}-00001-of-99999.gguf", 1) for n in range(300))
+    with guarded(), bounded():
+        for model in models:
+            with pytest.raises(NotFound, match=r"-00021-of-99999.gguf and 99978 more"):
+                model.files()
