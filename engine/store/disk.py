@@ -1,5 +1,6 @@
 """The disk's own rules: its errors in words, free space, syncing folders."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -7,7 +8,13 @@ from pathlib import Path
 
 from engine.errors import NoSpace, StoreError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL = {
+    errno.ENOSPC: "the disk is full. Make room and run the same command again",
+    errno.EDQUOT: "your quota is used up. Make room and run the same command again",
+    errno.EFBIG: "the file is too large for this file system, or for a limit of this process. Choose another folder",
+}
+UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
+"""How file systems say that they cannot do a thing at all."""
 _HEADROOM_BYTES = 1 << 20
 """Kept free beyond the missing bytes: journal, receipt, folders."""
 
@@ -33,9 +40,7 @@ def disk_error(step: str, path: Path | str | None, number: int) -> StoreError:
     """The error for an errno."""
     what = f"Cannot {step}" + (f" {str(path)!r}" if path else "")
     if number in _FULL:
-        return NoSpace(
-            f"{what}: the disk is full. Make room and run the same command again; what is there is kept."
-        )
+        return NoSpace(f"{what}: {_FULL[number]}; what is there is kept.")
     hints = {
         errno.EACCES: "No permission. Choose a folder that you may write to.",
         errno.EPERM: "Not permitted. Choose a folder that you may write to.",
@@ -68,6 +73,13 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
         written += os.pwrite(fd, memoryview(data)[written:], offset + written)
 
 
+def close_quietly(fd: int) -> None:
+    """Close where an error is of no weight: what is to be relied on has been synced, and what is left for the next run
+    is read before it is believed. The descriptor is gone whatever is said (close(2))."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
 def check_space(folder: Path, needed_bytes: int) -> None:
     """Raise NoSpace before the first byte where the missing ones cannot fit."""
     with disk_errors("look at the file system of", folder):
@@ -89,7 +101,7 @@ def sync_folder(folder: Path) -> None:
     try:
         os.fsync(fd)
     except OSError as exc:
-        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if exc.errno not in UNSUPPORTED:
             raise
     finally:
         os.close(fd)

@@ -23,7 +23,7 @@ from engine.digest import Digest
 from engine.errors import PathError
 from engine.remote_file import Identity, RemoteFile
 from engine.spans import Grid, Span, SpanSet
-from engine.store.disk import disk_errors, open_regular
+from engine.store.disk import close_quietly, disk_errors, open_regular
 from engine.telemetry import redact
 
 CHECK = "xxh3_64"
@@ -179,7 +179,7 @@ class Journal:
     def close(self) -> None:
         """May be called twice."""
         if self._fd >= 0:
-            os.close(self._fd)
+            close_quietly(self._fd)
             self._fd = -1
 
     def _write(self, payload: bytes) -> None:

@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Self
 
 from engine.errors import StoreError
-from engine.store.disk import check_space, disk_errors, open_regular, sync_folder, write_all
+from engine.store.disk import (
+    UNSUPPORTED,
+    check_space,
+    close_quietly,
+    disk_errors,
+    open_regular,
+    sync_folder,
+    write_all,
+)
 from engine.store.journal import Header, Journal
 from engine.store.part_lock import PartLock, content_of, holder_of
 from engine.telemetry import Log
@@ -271,7 +279,15 @@ class Part:
         with disk_errors("allocate", self.data):
             os.ftruncate(self.fd, size)
             if allocate == "full":
-                os.posix_fallocate(self.fd, 0, size)
+                self._reserve(size)
+
+    def _reserve(self, size: int) -> None:
+        try:
+            os.posix_fallocate(self.fd, 0, size)
+        except OSError as exc:
+            if exc.errno not in UNSUPPORTED:
+                raise
+            _log.warning("part.unreserved", path=str(self.data), error=exc.strerror or "")
 
     def _check_data(self, target: Path) -> None:
         """What is renamed is a path, what was received and hashed is a descriptor: they must be one file."""
@@ -304,7 +320,7 @@ class Part:
             self.journal.close()
             self.journal = None
         if self.fd >= 0:
-            os.close(self.fd)
+            close_quietly(self.fd)
             self.fd = -1
 
 

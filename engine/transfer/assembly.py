@@ -15,6 +15,7 @@ from engine.store.disk import disk_errors
 from engine.store.part import Part
 from engine.telemetry import Log
 from engine.transfer.follower import Follower, StartTask
+from engine.transfer.frontier import Frontier
 from engine.transfer.plan import Plan
 from engine.transfer.proof import Proof
 from engine.transfer.voice import Voice
@@ -104,17 +105,19 @@ class Assembly:
         is_fresh: bool = False,
     ) -> None:
         """Plan what is missing. Segments on disk are proven by the frontier before they are believed; pieces, of
-        which there are few, at once. is_fresh: what is on disk came in this run. Raises OSError, StoreError."""
+        which there are few, at once. is_fresh: what is on disk came in this run. Raises StoreError."""
         self.plan = Plan(grid, on_disk)
         self.proof = Proof(self.open_part.fd, grid, digest, on_disk, self._settings)
         whole: list[int] = []
         for span, check in (pieces or {}).items():
-            if self.proof.check_of(span) == check:
+            with disk_errors("read back", self.open_part.data):
+                is_there = self.proof.check_of(span) == check
+            if is_there:
                 whole += self.plan.hold_piece(span)
         self.held_bytes = 0 if is_fresh else self.plan.written_bytes
         self._voice.planned(grid.size, held=self.held_bytes, ranges=has_ranges)
         for index in whole:
-            self._checked(index, self.proof.check_on_disk(index))
+            self._checked(index, self._check_on_disk(self.proof, index))
 
     def expect(self, digest: Digest | None) -> None:
         """The digest may have become known with an answer."""
@@ -139,10 +142,12 @@ class Assembly:
             return False
         whole = self.plan.wrote_piece(span)
         for index in whole:
-            with disk_errors("read back", self.open_part.data):
-                check = self.proof.check_on_disk(index)
-            self._checked(index, check)
+            self._checked(index, self._check_on_disk(self.proof, index))
         return bool(whole)
+
+    def _check_on_disk(self, proof: Proof, index: int) -> int:
+        with disk_errors("read back", self.open_part.data):
+            return proof.check_on_disk(index)
 
     def _checked(self, index: int, check: int) -> None:
         if self.plan is None or self.proof is None:
@@ -161,7 +166,11 @@ class Assembly:
             return
         frontier = self.proof.frontier
         frontier.limit = self.plan.frontier_limit
-        self._follower.follow(frontier, self.open_part.sync)
+        self._follower.follow(frontier, lambda: self._read_back(frontier), self.open_part.sync)
+
+    def _read_back(self, frontier: Frontier) -> int | None:
+        with disk_errors("read back", self.open_part.data):
+            return frontier.advance()
 
     def _followed(self, bad: int | None) -> None:
         if bad is not None and self.plan is not None and self.proof is not None:

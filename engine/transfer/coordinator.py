@@ -232,11 +232,8 @@ class Coordinator:
                 self._lease_ended(message.ended, is_whole=True)
             case LaneFree():
                 self._lane_free(host, message)
-            case Closed(file):
-                transfer = self._roster.active[file]
-                transfer.access.closed(host)
-                transfer.settle()
-                transfer.try_finish()
+            case Closed(file, number):
+                self._roster.active[file].closed(host, number)
 
     def _opened(self, host: Host, message: Opened) -> None:
         transfer = self._roster.active[message.file]

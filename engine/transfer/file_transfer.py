@@ -262,6 +262,14 @@ class FileTransfer:
             self.access.close()
             self.settle()
 
+    def closed(self, host: Host, number: int) -> None:
+        """A host has closed the file; number is the errno of that, 0 where it went well."""
+        self.access.closed(host)
+        if number:
+            self.fail(disk_error("finish writing", self.open_part.data, number))
+        self.settle()
+        self.try_finish()
+
     def opened(self, opened: Opened, *, may_proceed: Callable[[int], bool]) -> Proceed | None:
         """Take note of an answer's headers. For a probe: what to do with its body; may_proceed(size) says
         whether its host may have files of this size."""

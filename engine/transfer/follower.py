@@ -21,11 +21,11 @@ class Follower:
         self.unsynced_bytes = 0
         self._is_hashing = self._is_syncing = False
 
-    def follow(self, frontier: Frontier, sync: Callable[[], None]) -> None:
-        """Start what is worth it by now."""
+    def follow(self, frontier: Frontier, advance: Callable[[], int | None], sync: Callable[[], None]) -> None:
+        """Start what is worth it by now: advance moves the frontier, and sync the data."""
         if not self._is_hashing and frontier.has_work and not frontier.must_stop:
             self._is_hashing = True
-            self._start_task(frontier.advance, self._advanced)
+            self._start_task(advance, self._advanced)
         if self.unsynced_bytes >= _SYNC_EVERY_BYTES and not self._is_syncing:
             self.unsynced_bytes, self._is_syncing = 0, True
             self._start_task(sync, self._synced)

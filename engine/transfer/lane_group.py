@@ -1,6 +1,7 @@
 """The lanes of one host: orders from the coordinator go to the lane they are for. Runs inside a worker
 process, and in the calling process for small work; both are the same code."""
 
+import errno
 import os
 from collections.abc import Callable
 
@@ -49,8 +50,7 @@ class LaneGroup:
             case Revoke(lane, lease):
                 self._lane(lane).revoke(lease)
             case Close(file):
-                self._close_file(file)
-                self._emit(Closed(file))
+                self._emit(Closed(file, self._close_file(file)))
 
     def stop(self) -> None:
         """Ask all lanes to end; descriptors are closed when the lanes are known to be idle or the process ends."""
@@ -79,8 +79,15 @@ class LaneGroup:
             )
         return self._lanes[number]
 
-    def _close_file(self, file: int) -> None:
+    def _close_file(self, file: int) -> int:
+        """The errno with which that ended; 0 where it went well."""
         part = self._files.pop(file, None)
-        if part is not None:
+        if part is None:
+            return 0
+        try:
             os.close(part.fd)
+        except OSError as exc:
+            return exc.errno or errno.EIO
+        finally:
             os.close(part.lock)
+        return 0

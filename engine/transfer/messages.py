@@ -195,6 +195,8 @@ class Closed(Message, frozen=True, array_like=True, tag="closed"):
     """The host has no descriptor of this file any more."""
 
     file: int
+    errno: int = 0
+    """Of the close, which is where some file systems tell of writes that failed, and none of them tells twice."""
 
 
 Down = Hello | Open | Lease | Proceed | Shorten | Revoke | Close
