@@ -98,6 +98,8 @@ def can_continue(header: Header, remote: RemoteFile) -> str | None:
         return f"it has {header.size:,} bytes and the file now has {remote.size:,}"
     if remote.digest is not None and (header.digest == str(remote.digest) or same_url):
         return None
+    if remote.digest is not None and header.digest is None and header.url == redact(remote.url):
+        return None  # a link that was signed anew; if it is another file after all, the digest tells, and it is mended
     if not same_url:
         return "it was begun for another address"
     return (

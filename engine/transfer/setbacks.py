@@ -42,7 +42,7 @@ class Setbacks:
         """What to do about a failure; an error is the file's end. done_bytes: on disk by now. keeps: the next run
         goes on from there. is_stream: what is missing cannot be asked for by itself."""
         if failure.is_final:
-            return error_of(failure)
+            return error_of(failure, keeps=keeps)
         attempts = self._attempts
         has_progressed = done_bytes > attempts.furthest
         counts = failure.kind != "slow" and attempts.failed(round_of_lease, done_bytes)

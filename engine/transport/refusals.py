@@ -20,16 +20,23 @@ _API = re.compile(
 )
 _RESOLVE = re.compile(r"^(?P<prefix>.*?)/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/")
 _MAX_SAID = 200
+_LAPSED = frozenset({401, 403, 410})
+"""What web servers answer to a signed address whose time is over (nginx's secure_link: 403 or 410, as configured)."""
 
 
-def refusal(url: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> EngineError:
+def refusal(
+    url: str, status: int, headers: Mapping[str, str], body: bytes = b"", *, has_lapsed: bool = False
+) -> EngineError:
     """The error for a status that trying again will not change. The caller raises it.
 
     `headers` may be spelt in any case. `body` may be cut: it is only read for the server's own explanation.
+    has_lapsed: the address has given a part of the file before, and that is kept.
     """
     known = {name.lower(): value for name, value in headers.items()}
     shown, said = redact(url), _said_by_server(known, body)
     by_code = _by_error_code(known.get("x-error-code", ""), url, said)
+    if by_code is None and has_lapsed and status in _LAPSED and not (model_page(url) or repository_of(url)):
+        return _lapsed(status, shown, said)
     return by_code or _by_status(status, shown, said, known, advice=_token_advice(url))
 
 
@@ -71,6 +78,14 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
     return None
 
 
+def _lapsed(status: int, shown: str, said: str) -> EngineError:
+    return AccessDenied(
+        f"{shown} was open before and refuses access now ({status}): the link has expired, or the right to read it has "
+        "ended. What was received is kept. If the same address opens again, the same command resumes; with a new link, "
+        f"keep -o as it is and give --sha256, which tells that it is the same file.{said}"
+    )
+
+
 def _token_advice(url: str) -> str:
     """What to do without a right to url: HF_TOKEN goes to the Hub alone."""
     if urlsplit(url).hostname == "registry.ollama.ai":
@@ -107,7 +122,10 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *
         case 451:
             return AccessDenied(f"{shown} is withheld for legal reasons (451).{said}")
         case 407:
-            advice = "The proxy asks for credentials (407): put them into its address (--proxy, HTTPS_PROXY)."
+            advice = (
+                "The proxy asks for credentials (407), or refuses those in its address (--proxy, HTTPS_PROXY): "
+                "http://USER:PASSWORD@HOST:PORT, with % for what is no letter or digit, as in %40 for @."
+            )
         case 429:
             asked = _clean(headers.get("retry-after", ""))[:40]
             wait = f" It says to wait {asked} s." if asked else ""

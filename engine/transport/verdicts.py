@@ -28,9 +28,11 @@ def wait_s(failure: Failure, attempt: int, first_s: float, *, keeps: bool = Fals
 
 
 def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> EngineError:
-    """The error that a failure becomes when nothing more is tried, after so many attempts without progress."""
+    """The error that a failure becomes when nothing more is tried, after so many attempts without progress. keeps: as
+    above, so the address was open before."""
     if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
-        return refusal(failure.url, failure.status or 0, failure.headers, failure.body)
+        has_lapsed = keeps and failure.kind == "status"
+        return refusal(failure.url, failure.status or 0, failure.headers, failure.body, has_lapsed=has_lapsed)
     if failure.kind == "address":
         return PathError(failure.message)
     if failure.kind == "denied":

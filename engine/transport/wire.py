@@ -31,6 +31,8 @@ from engine.transport.retry import Failure, WireError
 from engine.transport.tls import tls_context
 
 USER_AGENT = f"jarvis/{__version__}"
+_TUNNEL_REFUSED = "Tunnel connection failed: 407"
+"""How http.client tells of a CONNECT for which a proxy wants credentials: in words alone (`HTTPConnection._tunnel`)."""
 _FALLBACK_CONNECT_S = 3.0
 """Connect timeout while there are other addresses to try: a dead IPv6 route must not cost ten seconds."""
 
@@ -348,6 +350,10 @@ def describe(exc: BaseException, shown: str) -> Failure:
             url=shown,
             message=f"The certificate of {shown} is not trusted: {cause.verify_message}. "
             "If it is your own authority's, name it with --cacert.",
+        )
+    if isinstance(exc, u3.ProxyError) and _TUNNEL_REFUSED in str(cause):
+        return Failure(
+            kind="status", status=407, url=shown, message=f"{shown}: the proxy asks for credentials."
         )
     if isinstance(exc, u3.ProxyError):
         return Failure(

@@ -334,6 +334,27 @@ def test_a_part_of_another_address_is_continued_for_the_same_digest(trial: Trial
     trial.finish(lanes=0)
 
 
+@pytest.mark.row("identity/mirror")
+def test_a_link_that_was_signed_anew_continues_with_a_digest(trial: Trial) -> None:
+    """The address but for its query, and a digest: what the old link brought is used, as far as it is that content."""
+    trial.url = trial.origin.url("model.gguf") + "?signature=old"
+    trial.leave_half()
+    trial.url = trial.origin.url("model.gguf") + "?signature=new"
+    trial.finish("--sha256", trial.content.sha256(), lanes=0)
+
+
+@pytest.mark.row("identity/other-address")
+def test_a_query_that_names_another_file_is_found_out(trial: Trial) -> None:
+    """What was taken for the same file was another one: the digest says so, and all of it is fetched."""
+    trial.url = trial.origin.url("model.gguf") + "?file=1"
+    trial.leave_half()
+    other = Pattern(trial.content.size, seed=9)
+    trial.origin.add("model.gguf", other)
+    trial.url = trial.origin.url("model.gguf") + "?file=2"
+    trial.pull("--sha256", other.sha256())
+    trial.assert_exact(other)
+
+
 @pytest.mark.row("journal/segment-size-differs")
 def test_another_segment_size_continues_with_the_journals_own(trial: Trial) -> None:
     """What an earlier run began counts, whatever is typed now."""

@@ -78,3 +78,21 @@ def test_what_is_kept_is_claimed_only_where_it_is(keeps):
     with pytest.raises(NetworkError) as caught:
         wait_s(failure("status", 429, 99.0), 1, 1.0, keeps=keeps)
     assert ("is kept" in str(caught.value)) == keeps
+
+
+@pytest.mark.parametrize("status", [401, 403, 410])
+def test_an_address_that_was_open_before_has_expired(status):
+    """Where a part of the file is kept, a refusal is told as what it is; where nothing has come, it may be anything."""
+    text = str(error_of(failure("status", status), keeps=True))
+    assert "has expired" in text
+    assert "is kept" in text
+    assert "is kept" not in str(error_of(failure("status", status)))
+
+
+@pytest.mark.parametrize(
+    "url", ["https://huggingface.co/ns/repo/resolve/main/x", "https://h/v2/ns/m/blobs/sha256:0"]
+)
+def test_a_model_that_was_open_before_asks_for_a_token(url):
+    """Addresses of hubs and registries are nobody's links: what lapses there is a token."""
+    refused = Failure(kind="status", message="It broke.", status=403, url=url)
+    assert "link" not in str(error_of(refused, keeps=True))
