@@ -54,6 +54,7 @@ def finish(trial: Trial, *options: object, again: int = 0) -> None:
 # Writing
 
 
+@pytest.mark.row("disk/full-midway", "disk/quota", "disk/io-error")
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -75,6 +76,7 @@ def test_a_write_that_fails_midway_keeps_what_came(
     finish(trial, again=2 * SEGMENT)
 
 
+@pytest.mark.row("disk/journal-full")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_journal_that_takes_no_record_keeps_those_before(
     trial: Trial, broken: Callable[..., Result], number: int
@@ -88,19 +90,10 @@ def test_a_journal_that_takes_no_record_keeps_those_before(
     assert trial.origin.bytes_sent() - before <= SIZE - 3 * SEGMENT
 
 
-def test_a_slow_disk_is_no_slow_server(trial: Trial, broken: Callable[..., Result]) -> None:
-    """A write that takes longer than the stall timeout costs no connection."""
-    result = broken(
-        Fault("pwrite", DATA, -2500, nth=4, times=1), options=("--stall-timeout", 1, "--json"), code=0
-    )
-    assert result.events_named("retry") == []
-    assert result.seconds > 2.5
-    trial.assert_exact()
-
-
 # Syncing, closing, renaming
 
 
+@pytest.mark.row("disk/sync-fails")
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_a_sync_that_fails_leaves_no_final_name(
     trial: Trial, broken: Callable[..., Result], number: int
@@ -111,6 +104,7 @@ def test_a_sync_that_fails_leaves_no_final_name(
     finish(trial)
 
 
+@pytest.mark.row("disk/sync-fails")
 def test_a_journal_that_cannot_be_synced_is_no_beginning(trial: Trial, broken: Callable[..., Result]) -> None:
     """It is found before a byte of the body is written."""
     trial.assert_failed(broken(Fault("fsync", JOURNAL, errno.EIO)), "journal", "I/O error")
@@ -119,6 +113,7 @@ def test_a_journal_that_cannot_be_synced_is_no_beginning(trial: Trial, broken: C
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/sync-fails")
 def test_a_folder_that_cannot_be_synced_is_told(trial: Trial, broken: Callable[..., Result]) -> None:
     """The file is whole and has its name; what is not sure is whether the name survives a power cut. So it is an error
     until a run has gone well."""
@@ -135,6 +130,7 @@ def test_a_folder_that_has_no_syncs_is_let_be(trial: Trial, broken: Callable[...
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/close-fails")
 @pytest.mark.parametrize("processes", [0, 1])
 def test_a_close_that_fails_is_a_write_that_failed(
     trial: Trial, broken: Callable[..., Result], processes: int
@@ -146,12 +142,14 @@ def test_a_close_that_fails_is_a_write_that_failed(
     finish(trial)
 
 
+@pytest.mark.row("disk/close-fails")
 def test_a_close_that_fails_after_the_sync_means_nothing(trial: Trial, broken: Callable[..., Result]) -> None:
     """All that is to be relied on is on disk by then."""
     broken(Fault("close", "/models/model.gguf$", errno.EIO), code=0)
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/rename-fails")
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EACCES])
 def test_a_rename_that_fails_costs_no_byte(trial: Trial, broken: Callable[..., Result], number: int) -> None:
     """The last step did not work: all is there for the next run, which takes it without a byte of the body."""
@@ -159,33 +157,31 @@ def test_a_rename_that_fails_costs_no_byte(trial: Trial, broken: Callable[..., R
     finish(trial)
 
 
+@pytest.mark.row("disk/rename-fails")
 def test_a_rename_across_file_systems_is_a_copy(trial: Trial, broken: Callable[..., Result]) -> None:
     """EXDEV, as where the folder is mounted twice: copied, synced, and renamed there."""
     broken(Fault("rename", DATA, errno.EXDEV), code=0)
     trial.assert_exact()
 
 
-def test_a_receipt_that_cannot_be_written_is_told(trial: Trial, broken: Callable[..., Result]) -> None:
-    """The file is verified and has its name; the next run hashes it, and fetches nothing."""
-    digest = ("--sha256", trial.content.sha256())
-    result = broken(Fault("pwrite", "/receipts/", errno.ENOSPC), options=digest)
-    one_error(result, "receipt", "full")
-    assert trial.content.first_difference(trial.target) is None
-    finish_bytes = trial.origin.bytes_sent()
-    trial.pull(*digest)
-    trial.assert_exact()
-    assert trial.origin.bytes_sent() == finish_bytes
+@pytest.mark.row("disk/receipt-full")
+def test_a_receipt_that_cannot_be_written_costs_no_byte(trial: Trial, broken: Callable[..., Result]) -> None:
+    """It comes before the name, so there is no file without one; all is there for the next run."""
+    trial.assert_failed(broken(Fault("pwrite", "/receipts/", errno.ENOSPC)), "receipt", "full")
+    finish(trial)
 
 
 # Reading back
 
 
+@pytest.mark.row("disk/unreadable")
 def test_what_cannot_be_mapped_is_read(trial: Trial, broken: Callable[..., Result]) -> None:
     """Looking at such a mapping would be a SIGBUS, the end of the process without a word."""
     broken(Fault("mmap", DATA, errno.EIO), code=0)
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/unreadable")
 def test_a_disk_that_gives_nothing_back_is_an_error(trial: Trial, broken: Callable[..., Result]) -> None:
     """Neither mapped nor read: the hash ends in words, and the next run reads it again."""
     result = broken(Fault("mmap", DATA, errno.EIO), Fault("pread", DATA, errno.EIO))
@@ -193,6 +189,7 @@ def test_a_disk_that_gives_nothing_back_is_an_error(trial: Trial, broken: Callab
     finish(trial, again=2 * SEGMENT)
 
 
+@pytest.mark.row("disk/unreadable")
 def test_what_an_earlier_run_left_and_cannot_be_read_is_an_error(
     trial: Trial, broken: Callable[..., Result]
 ) -> None:
@@ -208,6 +205,7 @@ def test_what_an_earlier_run_left_and_cannot_be_read_is_an_error(
 # What some file systems do not have
 
 
+@pytest.mark.row("disk/not-sparse")
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
 def test_without_room_to_reserve_a_file_grows_as_it_comes(
     trial: Trial, broken: Callable[..., Result], number: int
@@ -226,6 +224,7 @@ def test_without_room_a_full_allocation_is_refused(trial: Trial, broken: Callabl
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/quota")
 def test_a_file_larger_than_the_file_system_allows_is_named(
     trial: Trial, broken: Callable[..., Result]
 ) -> None:
@@ -236,6 +235,7 @@ def test_a_file_larger_than_the_file_system_allows_is_named(
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/no-locks")
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
 def test_without_locks_nothing_is_written(trial: Trial, broken: Callable[..., Result], number: int) -> None:
     """Nobody could tell whether another pull writes there: exit 8, what to do, and not a byte is fetched."""
@@ -246,6 +246,7 @@ def test_without_locks_nothing_is_written(trial: Trial, broken: Callable[..., Re
     trial.assert_exact()
 
 
+@pytest.mark.row("disk/no-hard-links")
 def test_without_hard_links_a_blob_is_a_copy(
     faultfs: FaultFs,
     command: Command,
