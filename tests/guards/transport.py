@@ -70,7 +70,10 @@ GUARDS = (
         "engine/transport/redirects.py",
         'if parts.scheme.lower() not in ("http", "https") or not parts.hostname or not port_is_valid:',
         "if not parts.hostname or not port_is_valid:",
-        (_REDIRECT, "tests/unit/transport/test_redirects.py::test_url_is_refused"),
+        (
+            "tests/unit/transport/test_redirects.py::test_plain_http_leads_to_no_other_scheme",
+            "tests/unit/transport/test_redirects.py::test_url_is_refused",
+        ),
     ),
     Guard(
         "no user in a URL",

@@ -87,6 +87,13 @@ def test_redirect_up_to_https_is_followed():
     assert next_url("http://h.example/", "http://other.example/") == "http://other.example/"
 
 
+@pytest.mark.parametrize("location", ["ftp://h.example/c", "file://h.example/c", "gopher://h.example/c"])
+def test_plain_http_leads_to_no_other_scheme(location):
+    """Not from https alone: other schemes are refused for what they are."""
+    with pytest.raises(RedirectRefused, match="Not an http or https URL"):
+        next_url("http://h.example/", location)
+
+
 @given(st.text() | st.text(st.sampled_from("htps:/[]@#?\\.%\r\n :0é"), max_size=25))
 @steady(500)
 def test_redirect_takes_anything(location):
@@ -121,6 +128,9 @@ def test_url_is_taken(url):
         "",
         "h.example/x",
         "file:///x",
+        "ftp://h/x",
+        "gopher://h:70/x",
+        "unix://h/x",
         "http://",
         "http:///x",
         "http://h:0/",
