@@ -44,6 +44,7 @@ def test_host_header_missing_or_doubled(client: Client) -> None:
     """Exactly one Host header is required; a target with a host of its own does not stand in for it."""
     for request in (
         "GET /api/models HTTP/1.1",
+        "GET /api/models HTTP/1.0",
         "GET /api/models HTTP/1.1\r\nHost: localhost\r\nHost: evil.example",
         "GET http://evil.example/api/models HTTP/1.1\r\nHost: localhost",
         "GET http://localhost/api/models HTTP/1.1\r\nHost: localhost",
