@@ -47,8 +47,10 @@ class Tally:
     clean_ups: int = 0
     """Pulls that went on only after somebody had taken something away by hand."""
     orphans: int = 0
+    late_ends: int = 0
+    """Coordinators whose last worker was gone only after a second by the clock, busy machine or not."""
     slowest_end_s: float = 0.0
-    """From a coordinator's SIGKILL to the end of its last worker."""
+    """From a coordinator's end to that of its last worker, by the clock."""
     sent_bytes: int = 0
     refetched_otherwise: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -79,6 +81,7 @@ class Tally:
     def ended_within(self, seconds: float) -> None:
         with self._lock:
             self.slowest_end_s = max(self.slowest_end_s, seconds)
+            self.late_ends += seconds > 1
 
     def lines(self) -> list[str]:
         """The table, for people."""
@@ -95,9 +98,10 @@ class Tally:
             "victim, signal       | kills | at 1-99 % | fetched twice, in lanes x segment: median | worst",
             *[_row(name, kills) for name, kills in [*groups, ("all", self.kills)]],
             "",
-            f"corrupt files {self.corrupt}, manual clean-ups {self.clean_ups}, processes left after a second "
-            f"{self.orphans} (the last worker was gone after {self.slowest_end_s * 1000:.0f} ms at most), "
-            f"fetched twice with no kill near {otherwise:.2%}",
+            f"corrupt files {self.corrupt}, manual clean-ups {self.clean_ups}, "
+            f"processes left after a second of their own {self.orphans}",
+            f"workers gone after {self.slowest_end_s * 1000:.0f} ms at most by the clock, {self.late_ends} times after "
+            f"more than a second; fetched twice with no kill near {otherwise:.2%}",
             *[f"VIOLATION {text}" for text in self.violations],
         ]
 
