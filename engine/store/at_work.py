@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.store.disk import open_regular
+from engine.store.disk import make_folders, open_regular
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -50,7 +50,7 @@ def alone(root: Path) -> Iterator[bool]:
 
 def _try_open(root: Path) -> int | None:
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folders(root)
         return open_regular(root / _NAME, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as exc:
         _log.info("store.unlocked", root=str(root), error=exc.strerror or "")

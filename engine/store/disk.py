@@ -4,6 +4,8 @@ import contextlib
 import errno
 import os
 import stat
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 from engine.errors import NoSpace, StoreError
@@ -93,6 +95,16 @@ def check_space(folder: Path, needed_bytes: int) -> None:
             needed_bytes=needed_bytes,
             free_bytes=free,
         )
+
+
+def make_folders(folder: Path) -> None:
+    """mkdir -p. What is finished below new folders is told as done, so the names of these survive a power cut, too:
+    POSIX promises that of none that was not synced. Raises OSError."""
+    new = list(takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in new:
+        with suppress(PermissionError):  # one may make folders where one may not look
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ from engine.store.disk import (
     check_space,
     close_quietly,
     disk_errors,
+    make_folders,
     open_regular,
     sync_folder,
     write_all,
@@ -177,7 +178,7 @@ class Part:
         written."""
         with disk_errors("finish", target):
             if not target.parent.is_dir():
-                target.parent.mkdir(parents=True, exist_ok=True)
+                make_folders(target.parent)
             if target.is_dir():
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._check_data(target)
@@ -329,7 +330,11 @@ def _make(folder: Path) -> bool:
     was made just now.
     A link to a folder is none: what we write and take away there would be somebody else's."""
     try:
-        folder.mkdir(parents=True)
+        try:
+            folder.mkdir()
+        except FileNotFoundError:
+            make_folders(folder.parent)
+            folder.mkdir()
     except FileExistsError:
         _check_folder(folder)
         return False

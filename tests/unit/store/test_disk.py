@@ -6,7 +6,8 @@ import os
 import pytest
 
 from engine.errors import NoSpace, StoreError
-from engine.store.disk import check_space, disk_error, disk_errors, open_regular, sync_folder
+from engine.store import disk
+from engine.store.disk import check_space, disk_error, disk_errors, make_folders, open_regular, sync_folder
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
@@ -87,3 +88,14 @@ def test_sync_folder(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
+
+
+def test_new_folders_are_synced_into_those_that_were_there(tmp_path, monkeypatch):
+    """What is finished below is told as done, so the way to it survives a power cut; old folders cost nothing."""
+    synced = []
+    monkeypatch.setattr(disk, "sync_folder", synced.append)
+    make_folders(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    make_folders(tmp_path / "a" / "b")
+    assert len(synced) == 2
