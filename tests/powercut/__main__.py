@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import signal
 import sys
 import time
 from contextlib import nullcontext
@@ -21,6 +22,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scene", choices=SCENES, action="append", help="only this one")
     arguments = parser.parse_args()
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # in the background of a script, and inherited from here
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     scenes = arguments.scene or list(SCENES)
     total, plants = Findings(), dict[str, Findings]()
     each = arguments.states / sum(_SHARES.get(name, 1.0) for name in scenes)

@@ -87,6 +87,8 @@ class Tape:
     """By the inode of a finished file."""
     stop: float = 0
     """Behind the last line."""
+    _awaited: dict[tuple[int, str], Stamp] = field(default_factory=dict)
+    """By folder and name: of a receipt that came before its file had the name."""
     _last: int = ROOT
     _positions: dict[str, int] = field(default_factory=dict)
     """Of descriptors that are written in order: by path."""
@@ -148,6 +150,8 @@ class Tape:
                 del self.folders[entry.folder][entry.name]
             else:
                 self.folders[entry.folder][entry.name] = entry.inode
+                if (place := (entry.folder, entry.name)) in self._awaited:
+                    self.stamps[entry.inode] = self._awaited.pop(place)
         self.add(Change(call.begin, call.end, entries))
 
     def new_inode(self) -> int:
@@ -166,10 +170,16 @@ class Tape:
         return bytes(image)
 
     def note_receipt(self, inode: int) -> None:
-        """A file has got its name among the receipts."""
+        """A file has got its name among the receipts. It speaks for what has its path and no receipt yet, else for
+        what gets the path next."""
         receipt = msgspec.json.decode(self.whole(inode), type=Receipt)
         if self.is_ours(receipt.path):
-            self.stamps[self.find(receipt.path)] = Stamp(receipt.inode, receipt.mtime_ns)
+            folder, name = self.place(receipt.path)
+            stamp, there = Stamp(receipt.inode, receipt.mtime_ns), self.folders[folder].get(name)
+            if there is None or there in self.stamps:
+                self._awaited[folder, name] = stamp
+            else:
+                self.stamps[there] = stamp
 
     def rewind(self, path: str) -> None:
         self._positions[path] = 0
