@@ -156,8 +156,8 @@ def test_a_connection_that_owes_bytes_is_not_used_again(trial: Trial) -> None:
 def test_a_range_without_a_byte_is_asked_for_again(trial: Trial) -> None:
     """Every header is right, and nothing follows."""
     trial.origin.fault("cut", nth=(2, 4), after_bytes=0)
-    trial.pull(*ONE_LANE)
-    assert trial.origin.fired("cut") == 2
+    result = trial.pull(*ONE_LANE, "--json")
+    assert trial.origin.fired("cut") == len(result.events_named("retry")) == 2
     trial.assert_exact()
 
 
@@ -186,11 +186,11 @@ def test_an_odd_header_line_yields_no_wrong_file(
     trial.origin.fault("header", name=name, value=value)
     result = trial.command.run(*trial.arguments("--retries", 0, "--stall-timeout", 1, *trial.in_threads))
     assert trial.origin.fired("header") >= 1
-    if result.code == 0:
+    if result.code == 0 and name != "Content-Length":
         trial.assert_exact()
         return
     assert result.code == 5, str(result)
-    trial.assert_failed(result)
+    trial.assert_failed(result, "version|Content-Length")
 
 
 STATUSES: list[Any] = [
