@@ -1,5 +1,12 @@
 """All guards that there are."""
 
-from tests.guards import server, store, strangers, transfer, transport
+from tests.guards import network, server, store, strangers, transfer, transport
 
-GUARDS = (*transfer.GUARDS, *store.GUARDS, *transport.GUARDS, *strangers.GUARDS, *server.GUARDS)
+GUARDS = (
+    *transfer.GUARDS,
+    *store.GUARDS,
+    *transport.GUARDS,
+    *network.GUARDS,
+    *strangers.GUARDS,
+    *server.GUARDS,
+)

@@ -11,6 +11,7 @@ from tests.torture.run import Run
 
 
 @pytest.mark.alone
+@pytest.mark.row("process/kill-again-and-again", "process/kill-command", "process/kill-worker")
 def test_files_that_are_killed_twenty_times_come_out_exact(command: Command, tmp_path: Path) -> None:
     """Nothing is corrupt, nothing is left over, nothing needs a hand, and a kill costs a segment a lane."""
     tally = Run(command, tmp_path / "torture", seed=1).until(kills=20, jobs=3)

@@ -1,0 +1,56 @@
+"""Guards between here and the server: addresses, proxies, clocks; and what a registry says of its manifests."""
+
+from tests.guards.guard import Guard
+
+_WIRE = "engine/transport/wire.py"
+_OCI = "engine/sources/oci.py"
+_TESTS = "tests/integration/test_faults_network.py"
+_TESTS_OF_MANIFESTS = "tests/integration/test_faults_manifests.py"
+
+GUARDS = (
+    Guard(
+        "a name has more addresses than its first",
+        _WIRE,
+        "                failure = exc\n                continue\n",
+        "                raise\n",
+        (
+            f"{_TESTS}::test_an_address_that_refuses_is_passed_over",
+            f"{_TESTS}::test_an_address_that_is_silent_is_passed_over",
+        ),
+    ),
+    Guard(
+        "proxies of the environment are used",
+        _WIRE,
+        'return self._proxies.get(parts.scheme.lower()) or self._proxies.get("all")',
+        "return None",
+        (f"{_TESTS}::test_plain_http_goes_through_its_proxy", f"{_TESTS}::test_tls_goes_through_a_tunnel"),
+    ),
+    Guard(
+        "a proxy gets its password",
+        _WIRE,
+        "return dict(urllib3.make_headers(proxy_basic_auth=user))",
+        "return {}",
+        (f"{_TESTS}::test_a_proxys_password_is_for_the_proxy",),
+    ),
+    Guard(
+        "NO_PROXY excepts a server",
+        _WIRE,
+        'if proxy_bypass(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):',
+        "if False:",
+        (f"{_TESTS}::test_what_is_excepted_from_the_proxy_is_asked_directly",),
+    ),
+    Guard(
+        "where there are no locks nothing is written",
+        "engine/store/part_lock.py",
+        "(errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)",
+        "()",
+        (f"{_TESTS}::test_a_file_system_without_locks_is_refused",),
+    ),
+    Guard(
+        "a registry's word for its manifest holds",
+        _OCI,
+        "said if _DIGEST.fullmatch(said) else None",
+        "None",
+        (f"{_TESTS_OF_MANIFESTS}::test_a_manifest_that_is_not_what_its_header_says",),
+    ),
+)
