@@ -83,11 +83,4 @@ GUARDS = (
         "if False:",
         ("tests/integration/test_hub_source.py::test_next_page_elsewhere_is_refused",),
     ),
-    Guard(
-        "a listing has an end",
-        "engine/sources/huggingface.py",
-        "if following in seen or len(seen) == _MAX_PAGES:",
-        "if len(seen) == _MAX_PAGES:",
-        ("tests/integration/test_hub_source.py::test_pages_that_never_end",),
-    ),
 )
