@@ -9,9 +9,9 @@ from hypothesis import seed as seeded
 from tests.fuzz.bounds import bounded, guarded
 from tests.fuzz.corpus import seeds
 from tests.fuzz.inputs import inputs
-from tests.fuzz.target import Target
+from tests.fuzz.target import Run, Target
 
-_ROUND = 400
+_ROUND = 100
 """Examples between two looks at the clock."""
 
 
@@ -30,16 +30,29 @@ def examples(target: Target, count: int) -> None:
 
 
 def for_seconds(target: Target, seconds: float) -> int:
-    """As many as there is time for, others in every run; how many there were. Raises Found."""
+    """The seeds, and as many others as there is time for, new ones in every run; how many there were. Raises Found."""
     end, count = time.monotonic() + seconds, 0
     with guarded(), target.opened() as run:
+        for data in seeds(target.name).values():
+            _judge(run, data)
+            count += 1
         while time.monotonic() < end:
             count += _round(target, run, derandomize=False, max_examples=_ROUND)
     return count
 
 
-def _round(target: Target, run: Any, **options: Any) -> int:
-    count, last = 0, b""
+def _judge(run: Run, data: bytes) -> None:
+    try:
+        with bounded():
+            run(data)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        raise Found(data) from exc
+
+
+def _round(target: Target, run: Run, **options: Any) -> int:
+    count = 0
 
     @settings(
         **options,
@@ -50,15 +63,9 @@ def _round(target: Target, run: Any, **options: Any) -> int:
     )
     @given(inputs(target, list(seeds(target.name).values())))
     def judge(data: bytes) -> None:
-        nonlocal count, last
-        count, last = count + 1, data
-        try:
-            with bounded():
-                run(data)
-        except BaseException as exc:
-            if isinstance(exc, KeyboardInterrupt):
-                raise
-            raise Found(data) from exc
+        nonlocal count
+        count += 1
+        _judge(run, data)
 
     judge = judge if options["derandomize"] else seeded(time.time_ns())(judge)
     judge()

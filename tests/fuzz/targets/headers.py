@@ -327,6 +327,5 @@ refused = simple(
         ).split(),
     ),
     "transport/refusals.py",
-    "transport/verdicts.py",
 )(_refusal)
 TARGETS = (content_range, waits, challenge, link, head, answer, refused)
