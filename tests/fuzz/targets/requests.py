@@ -199,8 +199,8 @@ async def _end(_request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _is_of_http(exc: BaseException) -> bool:
-    """aiohttp's own words for what is no HTTP, which it answers with 400."""
-    return type(exc).__module__.startswith("aiohttp")
+    """aiohttp's own words for what is no HTTP, answered with 400; and that we have gone, as views may raise."""
+    return type(exc).__module__.startswith("aiohttp") or isinstance(exc, ConnectionError)
 
 
 async def _ask(runner: web.AppRunner, data: bytes) -> bytes:
