@@ -63,7 +63,7 @@ def test_a_server_that_fails_in_another_way_each_time_within_a_run(trial: Trial)
 
 REFUSALS = [
     pytest.param(404, 3, marks=pytest.mark.row("sequence/missing-file-between-runs")),
-    pytest.param(410, 3, marks=pytest.mark.row("sequence/missing-file-between-runs")),
+    pytest.param(410, 4, marks=pytest.mark.row("sequence/denied-between-runs")),  # a link whose time is over
     pytest.param(401, 4, marks=pytest.mark.row("sequence/denied-between-runs")),
     pytest.param(403, 4, marks=pytest.mark.row("sequence/denied-between-runs")),
     pytest.param(200, 5, marks=pytest.mark.row("sequence/page-instead-of-file")),

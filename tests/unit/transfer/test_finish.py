@@ -73,8 +73,8 @@ def test_one_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_data_is_synced_before_any_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Receipts between them, so that a kill after a rename leaves a file that is known; and the folder once, after the
-    last one."""
+    """Receipts between them, in a folder that is new and therefore synced, so that a kill after a rename leaves a file
+    that is known; and the files' folder once, after the last one."""
     steps: list[str] = []
     for name in ("fsync", "replace"):
         real = getattr(os, name)
@@ -85,4 +85,4 @@ def test_data_is_synced_before_any_rename(tmp_path: Path, monkeypatch: pytest.Mo
 
         monkeypatch.setattr(os, name, noted)
     finish_all([ending(tmp_path, name) for name in ("a", "b", "c")])
-    assert steps == ["fsync"] * 3 + ["receipt"] * 3 + ["replace"] * 3 + ["fsync"]
+    assert steps == ["fsync"] * (3 + 1) + ["receipt"] * 3 + ["replace"] * 3 + ["fsync"]
