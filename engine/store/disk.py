@@ -1,6 +1,5 @@
 """The disk's own rules: its errors in words, free space, syncing folders."""
 
-import contextlib
 import errno
 import os
 import stat
@@ -78,7 +77,7 @@ def write_all(fd: int, data: bytes, offset: int) -> None:
 def close_quietly(fd: int) -> None:
     """Close where an error is of no weight: what is to be relied on has been synced, and what is left for the next run
     is read before it is believed. The descriptor is gone whatever is said (close(2))."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         os.close(fd)
 
 

@@ -47,14 +47,14 @@ class Relief:
         for transfer in transfers:
             if not transfer.is_held_up:
                 continue
-            for rest in list(self._rests(transfer, typical, now)):
-                if rest.rate_bytes_s < _SLOW_SHARE * typical:
-                    self._cut(choose_cut([rest], typical, self._watch.delay_s), rest)
+            slow = [r for r in self._rests(transfer, typical, now) if r.rate_bytes_s < _SLOW_SHARE * typical]
+            for rest in slow:
+                if cut := choose_cut([rest], typical, self._watch.delay_s):
+                    self._cut(cut, rest)
 
-    def _cut(self, cut: Cut | None, rest: Rest) -> None:
-        if cut is not None:
-            _log.debug("lease.cut", lease=cut.lease, bytes=rest.stop - cut.stop, rate=int(rest.rate_bytes_s))
-            self._ledger.shorten(cut.lease, cut.stop)
+    def _cut(self, cut: Cut, rest: Rest) -> None:
+        _log.debug("lease.cut", lease=cut.lease, bytes=rest.stop - cut.stop, rate=int(rest.rate_bytes_s))
+        self._ledger.shorten(cut.lease, cut.stop)
 
     def _rests(self, transfer: FileTransfer, typical: float, now: float) -> Iterable[Rest]:
         for number, span in transfer.rests():
