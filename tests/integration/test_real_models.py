@@ -12,6 +12,7 @@ import pytest
 from engine.store.journal import read_records
 from tests.certificates import Certificates
 from tests.command import Command, Running
+from tests.journals import journals_below
 from tests.nginx import Nginx
 
 SEGMENT = 1 << 20
@@ -44,8 +45,7 @@ def wait_for_journal(running: Running, folder: Path, records: int) -> None:
     """Until the part's journal tells of so many segments; the pull must not have ended before."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        journals = [read_records(path.read_bytes())[0] for path in folder.rglob("journal")]
-        if any(len(found) > records for found in journals):
+        if any(len(read_records(journal)[0]) > records for journal in journals_below(folder)):
             return
         assert running.process.poll() is None, running.wait()
         time.sleep(0.005)

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+from engine.store.journal import read_records
 from tests.command import ROOT
-from tests.integration.docs.pages import records
+from tests.journals import journals_below
 from tests.origin import File, Origin
 
 TOKEN = "hf_YourTokenHere"
@@ -100,8 +101,9 @@ class World:
         return self.shown(b"".join(process.stdout.readline() for _ in range(count)).decode())
 
     def _wait_kept(self) -> None:
+        """Until a journal holds more than its header."""
         until = time.monotonic() + 20
-        while not any(records(journal) for journal in self.folder.rglob("journal")):
+        while not any(len(read_records(journal)[0]) > 1 for journal in journals_below(self.folder)):
             assert time.monotonic() < until, "nothing was kept"
             time.sleep(0.01)
 
