@@ -54,7 +54,8 @@ class Oci:
     def list_files(self, client: "Client", path: ModelPath, choice: Choice) -> list[RemoteFile]:
         """As Source says. One request, one more for each index on the way; those for a list of tags, where a
         quantization is to choose one."""
-        path = self._of_quantization(client, path, choice.quant) if choice.quant else _chosen(path, choice)
+        path = _chosen(path, choice)
+        path = self._of_quantization(client, path, choice.quant) if choice.quant else path
         raw = self.read_manifest(client, path)
         manifest = parse_manifest(raw.body, redact(raw.url))
         if isinstance(manifest, Index):
@@ -142,17 +143,19 @@ class Oci:
 
 
 def _chosen(path: ModelPath, choice: Choice) -> ModelPath:
-    """The path with the choice in it. Raises UsageError for a choice that means nothing here."""
+    """The path with the choice in it: a digest beside a tag pins it, as in `m:v1@sha256:…`. Raises UsageError where the
+    two name different versions."""
     revision = choice.revision
     if revision is None:
         return path
-    if revision not in (path.tag or revision, path.pin or revision):
+    # Ollama's latest is the default there: nobody need have typed it.
+    typed = path.tag if (path.registry, path.tag) != (OLLAMA_REGISTRY, "latest") else None
+    is_digest = _DIGEST.fullmatch(revision) is not None
+    if revision not in (path.pin, path.tag) and (path.pin or (typed and not is_digest)):
         raise UsageError(
             f"The model path and --revision {revision!r} name different versions. Leave one out."
         )
-    if _DIGEST.fullmatch(revision):
-        return msgspec.structs.replace(path, pin=revision)
-    return msgspec.structs.replace(path, tag=revision)
+    return msgspec.structs.replace(path, **{"pin" if is_digest else "tag": revision})
 
 
 def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -> RawManifest:
