@@ -147,7 +147,10 @@ def _no_constant(text: str) -> Any:
 def _converted(document: Any, kind: type[_T], url: str) -> _T:
     try:
         return msgspec.convert(document, kind)
-    except msgspec.ValidationError as exc:
+    except (
+        msgspec.ValidationError,
+        UnicodeEncodeError,
+    ) as exc:  # the latter for a key that is half a surrogate pair
         raise broken(url, _clean(exc)) from exc
 
 

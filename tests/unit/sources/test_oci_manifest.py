@@ -50,6 +50,8 @@ REFUSED = {
     "deep objects": b'{"a":' * 200_000,
     "no JSON": b"<html>",
     "no UTF-8": b'{"a": "\xff"}',
+    "a key that is no text": b'{"schemaVersion": 2, "\\ud800": 1, "layers": []}',
+    "a key below that is no text": b'{"schemaVersion": 2, "layers": [{"\\ud800": 1}]}',
     "no object": b"[]",
     "nothing": b"",
     "schema 1": manifest(layer(), schemaVersion=1),
