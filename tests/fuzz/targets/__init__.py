@@ -1,10 +1,10 @@
 """All targets, by name."""
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import files, headers, listings, messages, names, requests, stored
+from tests.fuzz.targets import files, headers, hub, listings, messages, names, oci, requests, stored
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for group in (names, headers, listings, files, stored, messages, requests)
+    for group in (names, headers, hub, oci, listings, files, stored, messages, requests)
     for target in group.TARGETS
 }

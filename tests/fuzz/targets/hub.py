@@ -1,0 +1,85 @@
+"""What the Hub answers: commits, pages of a tree, indexes of shards."""
+
+from contextlib import suppress
+from typing import Any, cast
+
+from hypothesis import strategies as st
+
+from engine.errors import EngineError
+from engine.remote_file import RemoteFile
+from engine.sources.huggingface import HuggingFace
+from tests.fuzz.canned import choices, client, pull
+from tests.fuzz.documents import HEX, anything, as_json, joined, one_of, record, sizes
+from tests.fuzz.target import simple
+
+
+def _hub(data: bytes) -> None:
+    for choice in choices(data):
+        for typed in ("ns/repo", f"ns/repo@{HEX[:40]}"):
+            pull(data, HuggingFace("https://huggingface.co"), typed, choice)
+    elsewhere = HuggingFace("https://h.example/x")
+    with suppress(EngineError):
+        assert isinstance(elsewhere.list_tree(client(data), "ns/repo", HEX[:40], "a folder"), list)
+    file = RemoteFile(
+        name=cast(Any, "a/b"), url=f"https://huggingface.co/ns/repo/resolve/{HEX[:40]}/a/b", revision=HEX[:40]
+    )
+    assert elsewhere.refresh(client(data), file) is file
+    with suppress(EngineError):
+        assert HuggingFace("https://huggingface.co").refresh(client(data), file).name == file.name
+    with suppress(EngineError):
+        HuggingFace(data.decode("utf-8", "replace"))
+
+
+_PATHS = st.sampled_from(
+    [
+        "m-Q4_K_M.gguf",
+        "m-Q8_0-00001-of-00002.gguf",
+        "config.json",
+        "model.safetensors.index.json",
+        "a/b",
+        "../x",
+        "mmproj.gguf",
+        "model-00001-of-00002.safetensors",
+        "tokenizer.json",
+        "a.bin",
+        "con",
+        "CONFIG.json",
+    ]
+)
+_NODE = record(
+    {"type": st.sampled_from(["file", "directory"]), "path": _PATHS, "size": st.integers(0, 3) | sizes},
+    oid=st.sampled_from([HEX[:40], HEX[1:40], "", None]),
+    lfs=record({"oid": st.sampled_from([HEX, f"sha256:{HEX}", "x"]), "size": st.integers(0, 3)}) | st.none(),
+)
+REVISION = as_json(record({"sha": st.sampled_from([HEX[:40], HEX, "main", HEX[1:40]])}) | anything)
+_LINK = one_of(
+    '</api/models/ns/repo/tree/x?cursor=2>;rel="next"\1', '<https://evil.example/>;rel="next"\1', ""
+)
+PAGE = joined(_LINK, as_json(st.lists(_NODE, max_size=5) | anything))
+_MAP = as_json(record({"weight_map": st.dictionaries(st.text(max_size=2), _PATHS, max_size=3)}) | anything)
+hub = simple(
+    "hub-listing",
+    joined(REVISION, "\0", PAGE, "\0", PAGE, "\0", _MAP)
+    | joined(REVISION, "\0", PAGE, "\0", _MAP, "\0", PAGE)
+    | joined(PAGE, "\0", _MAP)
+    | one_of("https://h.example/ https://u@h"),
+    (
+        b'"path":',
+        b'"size":',
+        b'"oid":',
+        b'"lfs":',
+        b'"type":"file"',
+        b"[",
+        b"{",
+        b"\0",
+        b"\1",
+        HEX[:40].encode(),
+        b"..",
+        b"\\ud800",
+        b"1e999",
+        b"\xff",
+        b"null",
+    ),
+    "sources/huggingface.py",
+)(_hub)
+TARGETS = (hub,)
