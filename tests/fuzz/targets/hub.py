@@ -1,13 +1,17 @@
-"""What the Hub answers: commits, pages of a tree, indexes of shards."""
+"""What the Hub answers: commits, pages of a tree, indexes of shards; and names of files that make up one model."""
 
 from contextlib import suppress
 from typing import Any, cast
 
 from hypothesis import strategies as st
 
-from engine.errors import EngineError
+from engine.errors import EngineError, NotFound
+from engine.library.splits import missing_shards, set_of
 from engine.remote_file import RemoteFile
+from engine.server import oci_manifests
+from engine.sources import gguf, safetensors
 from engine.sources.huggingface import HuggingFace
+from engine.sources.listing import Entry
 from tests.fuzz.canned import choices, client, pull
 from tests.fuzz.documents import HEX, anything, as_json, joined, one_of, record, sizes
 from tests.fuzz.target import simple
@@ -82,4 +86,55 @@ hub = simple(
     ),
     "sources/huggingface.py",
 )(_hub)
-TARGETS = (hub,)
+
+
+def _split_names(data: bytes) -> None:
+    """Names of a listing, a line each."""
+    names = list(dict.fromkeys(line.decode("utf-8", "replace") for line in data.split(b"\n")))
+    entries = [Entry(name, size) for size, name in enumerate(names)]
+    models = gguf.models_in(entry for entry in entries if gguf.is_model(entry.path))
+    for quant in (None, "Q8_0", names[0][:20]):
+        with suppress(NotFound):
+            assert set(gguf.choose(entries, quant)) <= set(entries) if models else True
+    for entry in entries[:3]:
+        if gguf.is_gguf(entry.path):
+            with suppress(NotFound):
+                assert entry in gguf.model_of(entry, entries).files()
+    with suppress(NotFound):
+        safetensors.choose(entries, lambda _index: [names[-1], "model-00001-of-00002.safetensors"])
+    assert not set(missing_shards(names)) & set(names)
+    assert all(set_of(name) is not None for name in missing_shards(names))
+    oci_manifests.tags_of("ns/m", dict.fromkeys(names, 1))
+
+
+_STEMS = one_of(
+    "m m-Q4_K_M m-Q8_0 M-UD-Q4_K_XL mmproj-f16 mmproj-Q8_0 imatrix Q8_0/m a/mmproj model "
+    "model.safetensors.index.json"
+)
+_ENDINGS = one_of(
+    ".gguf -00001-of-00002.gguf -00002-of-00002.gguf -00000-of-00000.gguf .safetensors "
+    "-00001-of-99999.safetensors "
+    "-00001-of-00002.safetensors .json"
+)
+split_names = simple(
+    "split-names",
+    st.lists(
+        joined(_STEMS, _ENDINGS)
+        | joined(one_of("unet/ 1_Pooling/ onnx/ transformer/"), _STEMS, _ENDINGS)
+        | one_of(
+            "model.safetensors model.safetensors.index.json config.json modules.json model_index.json "
+            "2_Dense/config.json"
+        ),
+        max_size=12,
+    ).map(b"\n".join),
+    (
+        b"\n",
+        *(
+            b"-00001-of-00002 .gguf .GGUF mmproj Q4_K_M / .safetensors model - modules.json model_index.json"
+        ).split(),
+    ),
+    "library/splits.py",
+    "sources/gguf.py",
+    "sources/safetensors.py",
+)(_split_names)
+TARGETS = (hub, split_names)
