@@ -77,9 +77,12 @@ _ALLOWED: dict[str, tuple[str | None, ...]] = {"hash": ("sha256", None), "alloca
 
 
 def home() -> Path:
-    """The store's root: `JARVIS_HOME`, else the platform's data folder."""
+    """The store's root: `JARVIS_HOME`, else the platform's data folder. Raises UsageError for `~name` of nobody."""
     if text := os.environ.get("JARVIS_HOME"):
-        return Path(text).expanduser().absolute()
+        try:
+            return Path(text).expanduser().absolute()
+        except RuntimeError as exc:
+            raise UsageError(f"JARVIS_HOME is {text!r}, and there is no such home folder here.") from exc
     from platformdirs import user_data_path
 
     return user_data_path("jarvis", appauthor=False)

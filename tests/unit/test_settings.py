@@ -3,7 +3,7 @@
 import pytest
 
 from engine.errors import UsageError
-from engine.settings import Settings
+from engine.settings import Settings, home
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,10 @@ def test_all_faults_are_told_at_once() -> None:
     """Nobody mends one to meet the next."""
     with pytest.raises(UsageError, match=r"retries.*chunk_size"):
         Settings(retries=-1, chunk_size=0)
+
+
+def test_a_store_in_the_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused in words, as any other mistake of the user."""
+    monkeypatch.setenv("JARVIS_HOME", "~nobody-of-that-name/models")
+    with pytest.raises(UsageError, match=r"JARVIS_HOME is '~nobody-of-that-name/models'"):
+        home()
