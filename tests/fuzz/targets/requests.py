@@ -1,30 +1,21 @@
-"""What clients ask of `jarvis serve`: targets, ranges and conditions, and whole requests
-at the server itself."""
+"""What clients ask of `jarvis serve`: targets, ranges and conditions."""
 
-import asyncio
-import logging
-import socket
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from aiohttp import web
 from hypothesis import strategies as st
 
-from engine.server.app import make_app
 from engine.server.conditions import format_content_range, judge, parse_range
 from engine.server.target import BadTarget, Target, parse_fields
 from tests.fuzz.documents import HEX, Bytes, joined, one_of
-from tests.fuzz.target import Run, housed, simple
+from tests.fuzz.target import simple
 
 _SEGMENTS = one_of(
     "api models acme tiny resolve tree main revision refs paths-info v2 manifests blobs tags "
     "list weights.gguf config.json latest lib%72ary old "
     "%2e%2e a%2Fb %00 %ff %zz Q4_K_M solo README.md refs%2Fheads%2Fmain sub"
 )
-_PATHS: Bytes = st.lists(_SEGMENTS, min_size=1, max_size=7).map(lambda parts: b"/" + b"/".join(parts))
-_KNOWN = one_of(
+PATHS: Bytes = st.lists(_SEGMENTS, min_size=1, max_size=7).map(lambda parts: b"/" + b"/".join(parts))
+KNOWN = one_of(
     "/api/models /api/models/acme/tiny /api/models/acme/tiny/tree/main "
     "/api/models/acme/tiny/tree/main/sub /acme/tiny/resolve/main/weights.gguf "
     "/api/models/solo/refs "
@@ -36,7 +27,7 @@ _KNOWN = one_of(
     "/v2/acme/tiny/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a "
     "/v2/ns/m/blobs/sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
 )
-_QUERIES = one_of(
+QUERIES = one_of(
     "",
     "?recursive=true&limit=1",
     "?expand=1",
@@ -65,7 +56,7 @@ def _target(data: bytes) -> None:
 
 target = simple(
     "request-target",
-    joined(_PATHS, _QUERIES) | _KNOWN,
+    joined(PATHS, QUERIES) | KNOWN,
     "/ ? & = a=true a=1 % %2F %00 %e2%80%ae + # .. \x00 \xa0 http://",
     "server/target.py",
 )(_target)
@@ -102,172 +93,4 @@ conditions = simple(
     (b"\n", b" ", b"\t", b", ", *b'bytes= - , " W/ "abc" * 0 99999999999999999999 \xc2\xb2 \xff'.split()),
     "server/conditions.py",
 )(_conditions)
-
-_LINES = joined(
-    one_of("Range: If-None-Match: If-Match: If-Range: Accept: Content-Type: Expect: X:"),
-    one_of(
-        ' "a" * application/vnd.oci.image.manifest.v1+json application/json 100-continue',
-        " bytes=0-3",
-        " bytes=-1",
-        ' W/"a", "b"',
-        " application/json; charset=punycode",
-        " text/plain; charset=x",
-    ),
-    "\r\n",
-)
-_BODIES = one_of(
-    '{"paths":["config.json","sub"],"expand":true} {"paths":"x"} '
-    'paths=config.json&paths=sub&expand=1 [ {"paths":[1]} %ff',
-    "",
-)
-_POST = st.builds(
-    lambda kind, body: (
-        b"POST /api/models/acme/tiny/paths-info/main HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-        + kind
-        + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
-        + body
-    ),
-    one_of(
-        "application/json application/x-www-form-urlencoded application/json;charset=punycode "
-        "application/json;charset=idna text/x;charset=utf-16 x"
-    ),
-    _BODIES,
-)
-_GET = joined(
-    one_of("GET GET GET HEAD POST PUT OPTIONS DELETE"),
-    " ",
-    _KNOWN | _PATHS,
-    _QUERIES,
-    " HTTP/1.1\r\nHost: ",
-    one_of("localhost localhost 127.0.0.1:80 [::1] evil.example :", ""),
-    "\r\n",
-    st.lists(_LINES, max_size=3).map(b"".join),
-    "\r\n",
-)
-
-
-_PATIENCE_S = 0.05
-"""With a request whose body does not come to its end."""
-
-
-class _Faults(logging.Handler):
-    """What the server's own library logs of exceptions that nobody caught."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
-def _server() -> Iterator[Run]:
-    """Raw bytes to the application, over a pair of sockets, all on this thread. No answer may be a 500, and nothing
-    may be left to the library."""
-    faults, logger = _Faults(), logging.getLogger("aiohttp.server")
-    logger.addHandler(faults)
-    logger.propagate, old = False, logger.propagate
-    loop = asyncio.new_event_loop()
-    with tempfile.TemporaryDirectory() as folder:
-        app = make_app(_root(Path(folder)), store=Path(folder, "store"))
-        app.on_response_prepare.append(_end)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        loop.run_until_complete(runner.setup())
-        assert runner.server is not None
-
-        def run(data: bytes) -> None:
-            faults.records.clear()
-            said = loop.run_until_complete(_ask(runner, data))
-            for record in faults.records:
-                if record.exc_info and record.exc_info[1] and not _is_of_http(record.exc_info[1]):
-                    raise record.exc_info[1]
-            assert not said.startswith(b"HTTP/1.1 500"), said
-
-        try:
-            yield run
-        finally:
-            loop.run_until_complete(runner.cleanup())
-            loop.run_until_complete(loop.shutdown_default_executor())
-            loop.close()
-            logger.removeHandler(faults)
-            logger.propagate = old
-
-
-async def _end(_request: web.Request, response: web.StreamResponse) -> None:
-    """One answer a connection, so that its end is seen."""
-    response.force_close()
-
-
-def _is_of_http(exc: BaseException) -> bool:
-    """aiohttp's own words for what is no HTTP, answered with 400; and that we have gone, as views may raise."""
-    return type(exc).__module__.startswith("aiohttp") or isinstance(exc, ConnectionError)
-
-
-async def _ask(runner: web.AppRunner, data: bytes) -> bytes:
-    """What is answered to these bytes, and to the end that follows where they hold no whole head."""
-    ours, theirs = socket.socketpair()
-    with ours:
-        ours.setblocking(False)
-        loop = asyncio.get_running_loop()
-        assert runner.server is not None
-        transport, _ = await loop.connect_accepted_socket(runner.server, theirs)
-        with suppress(ConnectionError):
-            await loop.sock_sendall(ours, data)
-        if b"\r\n\r\n" not in data:
-            ours.shutdown(socket.SHUT_WR)
-        said = b""
-        with suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE_S):
-                while piece := await loop.sock_recv(ours, 1 << 16):
-                    said += piece
-        transport.abort()
-        await asyncio.sleep(0)
-    return said
-
-
-def _root(folder: Path) -> Path:
-    """A folder of models, and a store beside it with manifests of a registry: good, broken, and none."""
-    manifest = (
-        b'{"schemaVersion":2,"config":{"mediaType":"a","digest":"sha256:%b","size":2},"layers":[]}'
-        % HEX.encode()
-    )
-    files = {
-        "root/acme/tiny/config.json": b"{}",
-        "root/acme/tiny/weights.gguf": b"GGUF" + bytes(100),
-        "root/acme/tiny/sub/a b.txt": b"x",
-        "root/solo/README.md": b"# solo",
-        "store/registry/r.example/ns/m/latest": manifest.replace(
-            HEX.encode(), b"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-        ),
-        "store/registry/r.example/ns/m/broken": b"{",
-        "store/registry/r.example/ns/m/layers": b'{"layers":7,"config":[]}',
-        "store/blobs/sha256-44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a": b"{}",
-    }
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder / "root"
-
-
-server = housed(
-    "server",
-    _GET | _GET | _POST,
-    (
-        b"\r\n",
-        b"\r\n\r\n",
-        b" ",
-        *(
-            b"GET HEAD POST HTTP/1.1 Host: localhost Content-Length: Transfer-Encoding: chunked Range: "
-            b"bytes= If-None-Match: / % ? .. %2f"
-        ).split(),
-    ),
-    "server/app.py",
-    "server/answering.py",
-    "server/hub.py",
-    "server/oci.py",
-    "server/oci_store.py",
-    "server/sending.py",
-    "server/tree.py",
-)(_server)
-TARGETS = (target, conditions, server)
+TARGETS = (target, conditions)
