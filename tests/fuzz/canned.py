@@ -28,14 +28,14 @@ class Canned:
     """A client whose server says what it is told, one thing after the other, and then that there is nothing.
 
     A zero byte ends a thing; what stands before a byte of one in it is its Link. In a thing, @1@ is the digest of the
-    next one, and #1# its size, so that indexes can name manifests.
+    next one, and #1# its size, so that indexes can name manifests; so of the first hundred, for each is hashed anew.
     """
 
     def __init__(self, data: bytes) -> None:
         self._said: list[tuple[bytes, str]] = []
         for thing in reversed(data.split(b"\0")[:20]):
             link, _, body = thing.rpartition(b"\1")
-            body = re.sub(rb"@([1-9])@|#([1-9])#", self._reference, body)
+            body = re.sub(rb"@([1-9])@|#([1-9])#", self._reference, body, count=100)
             self._said.insert(0, (body, link.decode("latin-1")))
         self._at = 0
 
