@@ -13,6 +13,7 @@ from engine.errors import PathError, UsageError
 from engine.library.remembered import remembered_files
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.model_registry import ModelRegistry
+from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.sources import Choice
 from engine.store import layout
@@ -39,17 +40,30 @@ def _manifest() -> Iterator[Run]:
                 fresh = found or ModelManifest(model_key=_KEY, registry="r", namespace="n", repository="m")
                 if fresh.layers:
                     fresh.add_layer(fresh.layers[0].filename, "f" * 64, 1)
-                fresh.add_layer(f"{len(data)}", HEX, 3)
+                name = RemoteName.parse(f"{len(data)}")
+                fresh.add_layer(name, HEX, 3)
                 fresh.mark_verified()
+                fresh.add_layer(name, HEX, 3)
+                assert fresh.verified  # it has been there before
                 manager.update_manifest(_KEY, fresh)
-                assert manager.get_manifest(_KEY) == fresh and fresh.selected
+                stored, kept = manager.change_manifest(_KEY, lambda known: known or fresh)
+                assert stored is kept and kept == fresh and fresh.selected
             with suppress(PathError):
                 manager.get_manifest(data.decode("utf-8", "surrogateescape"))
 
         yield run
         (place.parent / "other.json").mkdir()
         assert len(manager.scan()[1]) == 1
-        manager.create_manifest(_KEY, "r", "n", "m").mark_downloaded()
+        place.write_bytes(b"")
+        os.truncate(place, 1 << 25)
+        assert "bytes" in next(fault.why for fault in manager.scan()[1] if fault.path == place)
+        made = manager.create_manifest(_KEY, "r", "n", "m")
+        made.mark_downloaded()
+        made.add_layer("m", HEX, 3, url="u" * (1 << 24))
+        with suppress(UsageError):
+            manager.update_manifest(_KEY, made)
+        found = manager.get_manifest(_KEY)
+        assert found is not None and not found.layers
         assert manager.delete_manifest(_KEY) and not manager.delete_manifest(_KEY)
         missing = ManifestManager(Path(folder, "none"))
         assert not missing.delete_manifest(_KEY) and missing.list_manifests() == []
