@@ -1,11 +1,11 @@
-"""The least that a crowd of files can cost in Python: keep-alive connections on bare sockets, and what a file needs.
+"""The least that a crowd of files can cost in Python: keep-alive connections, and what a file needs.
 
-    python bare_lanes.py LIST FOLDER [--lanes N]
+    python bare_lanes.py LIST FOLDER [--lanes N] [--urllib3]
 
 Each file of LIST (http addresses of one server, one a line) is received, hashed with SHA-256, written under another
-name, synced and renamed; the folder is synced after each sixteen and at the end. No HTTP library, no checks, no
-retries, no journal, no locks, no receipts, no progress: it is no downloader, and whatever has these takes longer.
-One process: another one costs more to start than it brings.
+name, synced and renamed; the folder is synced after each sixteen and at the end. Bare sockets, or a pool of urllib3;
+no checks, no retries, no journal, no locks, no receipts, no progress: it is no downloader, and whatever has these
+takes longer. One process: another one costs more to start than it brings.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import hashlib
 import os
 import socket
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,14 +21,17 @@ from urllib.parse import urlsplit
 BATCH = 16
 
 
-def fetch_all(urls: list[str], folder: str) -> None:
+Ask = Callable[[str], bytes]
+"""The body of what lies at a path."""
+
+
+def fetch_all(urls: list[str], folder: str, asker: Callable[[str], Ask]) -> None:
     """One lane."""
-    parts = urlsplit(urls[0])
-    wire = socket.create_connection((parts.hostname, parts.port or 80))
+    ask = asker(urls[0])
     finished: list[tuple[int, str]] = []
     for url in urls:
         path = urlsplit(url).path
-        body = ask(wire, path, parts.netloc)
+        body = ask(path)
         hashlib.sha256(body).hexdigest()
         finished.append(write(body, f"{folder}/{path.rpartition('/')[2]}"))
         if len(finished) == BATCH:
@@ -35,7 +39,20 @@ def fetch_all(urls: list[str], folder: str) -> None:
     place(finished, folder)
 
 
-def ask(wire: socket.socket, path: str, host: str) -> bytes:
+def by_socket(url: str) -> Ask:
+    parts = urlsplit(url)
+    wire = socket.create_connection((parts.hostname, parts.port or 80))
+    return lambda path: receive(wire, path, parts.netloc)
+
+
+def by_urllib3(url: str) -> Ask:
+    import urllib3  # only where it is measured
+
+    pool = urllib3.connection_from_url(url)
+    return lambda path: pool.request("GET", path).data
+
+
+def receive(wire: socket.socket, path: str, host: str) -> bytes:
     """The body of one answer, which says its length."""
     wire.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path.encode(), host.encode()))
     data = wire.recv(1 << 17)
@@ -72,10 +89,13 @@ def main() -> int:
     parser.add_argument("list")
     parser.add_argument("folder")
     parser.add_argument("--lanes", type=int, default=2)
+    parser.add_argument("--urllib3", action="store_true", help="instead of bare sockets")
     args = parser.parse_args()
+    asker = by_urllib3 if args.urllib3 else by_socket
     urls = Path(args.list).read_text("utf-8").split()
     with ThreadPoolExecutor(args.lanes) as pool:
-        for lane in [pool.submit(fetch_all, urls[n :: args.lanes], args.folder) for n in range(args.lanes)]:
+        parts = [urls[n :: args.lanes] for n in range(args.lanes)]
+        for lane in [pool.submit(fetch_all, part, args.folder, asker) for part in parts]:
             lane.result()
     return 0
 

@@ -111,6 +111,15 @@ def limited(bytes_s: int) -> "Tool":
     return Tool(f"{OURS} at {rate}", OURS, lambda kit, job: jarvis(kit, job, "--limit-rate", rate))
 
 
+def curl_limited(bytes_s: int) -> "Tool":
+    """The peer that has such an option, told the same."""
+    return Tool(
+        f"curl at {bytes_s // MB}MB/s",
+        "curl",
+        lambda kit, job: [*curl(kit, job), "--limit-rate", str(bytes_s)],
+    )
+
+
 def jarvis_many(kit: Kit, job: Job) -> list[str]:
     return [*kit.jarvis, "pull", "-d", str(job.target.parent), "--quiet", *job.urls]
 
@@ -181,10 +190,10 @@ def at_limit(mode: str, threads: int) -> Callable[[Kit, Job], list[str]]:
     return lambda kit, job: limit.command(kit.program("cc"), mode, threads, job.url, job.target)
 
 
-def bare_lanes(_: Kit, job: Job) -> list[str]:
+def bare_lanes(*options: str) -> Callable[[Kit, Job], list[str]]:
     """No downloader either: what Python can do with many files (bare_lanes.py)."""
     script = str(Path(__file__).parent / "bare_lanes.py")
-    return [sys.executable, script, str(job.url_list), str(job.target.parent)]
+    return lambda _, job: [sys.executable, script, str(job.url_list), str(job.target.parent), *options]
 
 
 TOOLS = {
@@ -200,6 +209,7 @@ TOOLS = {
             lambda kit, job: jarvis(kit, replace(job, sha256=None, hash_none=True)),
         ),
         *(limited(rate) for rate in LIMITS.values()),
+        *(curl_limited(rate) for rate in LIMITS.values()),
         Tool("jarvis unstalled", OURS, jarvis, is_spared=True),
         Tool("jarvis pull hf.co", OURS, jarvis_model, asks_hub=True),
         Tool("jarvis pull -d", OURS, jarvis_many),
@@ -223,7 +233,8 @@ TOOLS = {
         Tool("limit splice", limit.NAME, at_limit("splice", 2)),
         Tool("limit sha256", limit.NAME, at_limit("recv+sha256", 2)),
         Tool("limit 32 sha256", limit.NAME, at_limit("recv+sha256", 32)),
-        Tool("limit in Python", "python", bare_lanes),
+        Tool("limit in Python", "python", bare_lanes()),
+        Tool("limit by urllib3", "python", bare_lanes("--urllib3")),
         Tool("jarvis --help", OURS, lambda kit, _job: [*kit.jarvis, "--help"]),
     )
 }
