@@ -53,15 +53,15 @@ def lanes_at_work(trial: Trial) -> int:
 
 
 def test_slow_connections_among_fast_ones_hold_nothing_up(try_file: Callable[..., Trial]) -> None:
-    """A third of them gets a twenty-fifth: they are replaced or relieved, and little is fetched twice."""
+    """A third of them gets next to nothing: they are replaced or relieved, and little is fetched twice."""
     trial = try_file(SIZE)
 
     def is_slow(record: Record) -> bool:
         return record.connection % 3 == 0
 
-    trial.origin.fault("slow", rate=RATE // 25, when=is_slow)
+    trial.origin.fault("slow", rate=RATE // 250, when=is_slow)
     trial.origin.fault("slow", rate=RATE, when=lambda record: not is_slow(record))
     result = trial.command.run(*arguments(trial)).check()
-    assert result.seconds < 8, "a slow connection needs six seconds for one segment"
+    assert result.seconds < 30, "a slow connection needs a minute for one segment"
     assert trial.origin.bytes_sent() <= SIZE + 4 * MIB
     trial.assert_exact()
