@@ -45,14 +45,22 @@ def choose_cut(rests: Iterable[Rest], rate_bytes_s: float, delay_s: float) -> Cu
     rest = max(rests, key=lambda rest: rest.seconds, default=None)
     if rest is None or rate_bytes_s <= 0:
         return None
-    length, rate = rest.stop - rest.start, max(rest.rate_bytes_s, 1.0)
-    together_s = (length + delay_s * rate_bytes_s) / (rate_bytes_s + rate)
-    if rest.seconds - together_s < max(WORTH_S, delay_s, _WORTH_SHARE * rest.seconds):
-        return None
-    stop = -(-int(rest.start + rate * together_s) // _GRAIN_BYTES) * _GRAIN_BYTES
+    stop = _stop(rest, rate_bytes_s, delay_s)
     if stop >= rest.stop:
         return None
-    return Cut(rest.lease, rest.start if rate * together_s < _GRAIN_BYTES else stop)
+    both_s = max(
+        (stop - rest.start) / max(rest.rate_bytes_s, 1.0), delay_s + (rest.stop - stop) / rate_bytes_s
+    )
+    if rest.seconds - both_s < max(WORTH_S, delay_s, _WORTH_SHARE * rest.seconds):
+        return None
+    return Cut(rest.lease, stop)
+
+
+def _stop(rest: Rest, rate_bytes_s: float, delay_s: float) -> int:
+    """Where both are done together; a holder that would keep less than a grain keeps nothing."""
+    rate = max(rest.rate_bytes_s, 1.0)
+    keeps = rate * (rest.stop - rest.start + delay_s * rate_bytes_s) / (rate_bytes_s + rate)
+    return -(-int(rest.start + keeps) // _GRAIN_BYTES) * _GRAIN_BYTES if keeps >= _GRAIN_BYTES else rest.start
 
 
 def may_waste(discarded: int, size: int) -> bool:

@@ -20,6 +20,8 @@ _LEASE_WAITS, _SHORTEST_LEASE_S, _LONGEST_LEASE_S = 50, 0.2, 2.0
 is little, short leases keep the file together: the hash can follow, and a slow lane holds up less."""
 _HEAD_BYTES = 1 << 16
 """An answer's headers, and a little."""
+_CALMS_DOWN_S = 30.0
+"""Patience that was for nothing for so long is halved: what a link was like an hour ago says little."""
 _FIRST_DELAY_S = 0.1
 """Until an answer has shown how long one takes."""
 
@@ -34,7 +36,7 @@ class Watch:
         self._done_at_stall = -1
         self._may_replace: float = _SLOW_AT_ONCE
         self._last_look = 0.0
-        self._patience = 1
+        self._patience = 1.0
         self._last_in_vain = float("-inf")
 
     @property
@@ -84,7 +86,7 @@ class Watch:
             self._finished_rates,
             self._timeout_s,
             is_limited=is_limited,
-            slow_after_s=self._patience * SLOW_AFTER_S + _WAITS_TO_JUDGE * self.delay_s,
+            slow_after_s=self._patience_at(now) * SLOW_AFTER_S + _WAITS_TO_JUDGE * self.delay_s,
         )
         if any(verdict.kind == "stalled" for verdict in verdicts):
             self._note_stall(done_bytes)
@@ -101,7 +103,7 @@ class Watch:
     def rate_lately(self, slot: Slot, now: float, typical: float) -> float:
         """What to expect of a lane at work in the next moment, in bytes a second. One that has just begun, or has
         waited no longer than usual, is taken to be like the others (typical)."""
-        lately_s = self._patience * _LATELY_S
+        lately_s = self._patience_at(now) * _LATELY_S
         if slot.body_since is None:
             return typical if now - slot.since <= lately_s + 2 * self.delay_s else 0.0
         if now - slot.body_since < lately_s:
@@ -109,11 +111,19 @@ class Watch:
         return slot.pulse.rate_over(lately_s)
 
     def gave_up(self, slot: Slot, now: float) -> None:
-        """A lease is taken from a lane that is slow or stands still. Where it has hardly had a byte, the server may
-        just take its time, and would take it again: be twice as patient from now on."""
-        is_in_vain = slot.cell.received - slot.received_before < _HEAD_BYTES
-        if is_in_vain and now - self._last_in_vain >= self._patience * _LATELY_S:
-            self._patience, self._last_in_vain = 2 * self._patience, now
+        """A lease is taken from a lane that is slow or stands still. Where it has hardly had a byte and none is coming,
+        the server may just take its time, and would take it again: be twice as patient from now on. One that trickles
+        shows that the server has answered, however little that is."""
+        patience = self._patience_at(now)
+        lately_s = patience * _LATELY_S
+        trickles = slot.body_since is not None and slot.pulse.rate_over(lately_s) > 0
+        is_in_vain = slot.cell.received - slot.received_before < _HEAD_BYTES and not trickles
+        if is_in_vain and now - self._last_in_vain >= lately_s:
+            self._patience, self._last_in_vain = 2 * patience, now
+
+    def _patience_at(self, now: float) -> float:
+        worn: float = 0.5 ** ((now - self._last_in_vain) / _CALMS_DOWN_S)
+        return max(1.0, self._patience * worn)
 
     def typical_rate(self, slots: Collection[Slot]) -> float:
         """Of a lane, in bytes a second: the median of those at work and those that have finished."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.transfer.endgame import Rest, choose_cut, may_waste
+from engine.transfer.endgame import Cut, Rest, choose_cut, may_waste
 from tests.properties import steady
 
 MB = 1_000_000
@@ -37,6 +37,13 @@ def test_what_is_taken_over(rests: list[Rest], expected: tuple[int, float] | Non
         lease, stop = expected
         assert cut.lease == lease
         assert cut.stop == pytest.approx(stop, abs=MIB // 5)
+
+
+@pytest.mark.parametrize("left", [1 << 16, 50_000, 1000])
+@pytest.mark.parametrize("start", [1 << 20, (1 << 20) + 17])
+def test_the_last_of_a_crawling_lane_goes_too(left: int, start: int) -> None:
+    """However little it is: nothing stays with a lane that would keep the file waiting for seconds."""
+    assert choose_cut([Rest(1, start, start + left, 2000)], 40 * MB, 0.001) == Cut(1, start)
 
 
 def test_a_long_way_is_not_gone_for_a_short_gain() -> None:

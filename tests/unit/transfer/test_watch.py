@@ -146,6 +146,34 @@ def test_taking_over_from_a_lane_that_had_nothing_makes_patient() -> None:
     assert number == 0
 
 
+def test_patience_wears_off() -> None:
+    """Half of it is gone after half a minute without another attempt in vain."""
+    now = time.monotonic()
+    watch = Watch(10)
+    for again in range(3):
+        watch.gave_up(slots_at_work(watch, 1, now)[0], now + 2 * again)
+    (slot,) = slots_at_work(watch, 1, now + 4).values()
+    slot.cell.set_state(WAITING)
+    assert watch.rate_lately(slot, now + 6, 7e6) == 7e6, "nearly eight times as patient as at first: 2.4 s"
+    watch.begin(slot, 0, now + 64)
+    assert watch.rate_lately(slot, now + 66, 7e6) == 0.0, "twice: 0.6 s"
+
+
+def test_a_lane_that_trickles_makes_nobody_patient() -> None:
+    """The server has answered it, and only the connection is slow: another one is a way out."""
+    now = time.monotonic()
+    watch = Watch(10)
+    slots = slots_at_work(watch, 1, now)
+    for tenth in range(8):
+        slots[0].cell.add_received(400)
+        look(watch, slots, now + tenth / 10)
+    for again in range(5):
+        watch.gave_up(slots[0], now + 0.8 + again)
+    (slot,) = slots_at_work(watch, 1, now + 5).values()
+    slot.cell.set_state(WAITING)
+    assert watch.rate_lately(slot, now + 5.6, 7e6) == 0.0, "0.3 s and two usual waits, as at first"
+
+
 def test_patience_doubles_while_nothing_comes_for_anybody_and_not_otherwise() -> None:
     """A line that is slow for all is not cut into pieces; one that moved between two stalls starts over."""
     watch = Watch(0.0)
