@@ -75,6 +75,19 @@ def test_a_write_that_fails_midway_keeps_what_came(
     finish(trial, again=2 * SEGMENT)
 
 
+@pytest.mark.row("disk/slow")
+@pytest.mark.parametrize("processes", [0, 1])
+def test_a_slow_disk_is_not_mistaken_for_a_slow_connection(
+    trial: Trial, broken: Callable[..., Result], processes: int
+) -> None:
+    """Some writes and the sync take twice as long as a lane may be silent."""
+    trial.options = ("-p", processes, "--stall-timeout", 1)
+    broken(Fault("pwrite", DATA, -2000, nth=5, times=4), Fault("fsync", DATA, -2000), code=0)
+    trial.assert_exact()
+    trial.origin.wait_idle()
+    assert trial.origin.bytes_sent() == SIZE
+
+
 @pytest.mark.row("disk/journal-full")
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_journal_that_takes_no_record_keeps_those_before(
