@@ -13,6 +13,7 @@ from tests.fuzz.targets import (
     names,
     oci,
     ollama,
+    pipe,
     requests,
     server,
     settings,
@@ -22,5 +23,5 @@ from tests.fuzz.targets import (
 _NAMED = (*names.TARGETS, *addresses.TARGETS)
 _READ = (*headers.TARGETS, *answers.TARGETS, *hub.TARGETS, *oci.TARGETS, *listings.TARGETS, *files.TARGETS)
 _STORED = (*store.TARGETS, *library.TARGETS, *ollama.TARGETS, *settings.TARGETS)
-_SENT = (*messages.TARGETS, *requests.TARGETS, *server.TARGETS)
+_SENT = (*pipe.TARGETS, *messages.TARGETS, *requests.TARGETS, *server.TARGETS)
 TARGETS: dict[str, Target] = {target.name: target for target in (*_NAMED, *_READ, *_STORED, *_SENT)}

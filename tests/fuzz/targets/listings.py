@@ -95,7 +95,7 @@ served = simple(
             model_type=st.just("llama"),
             architectures=st.just(["L"]),
             text_config=record({"n_ctx": st.just(9)}),
-            quantization_config=record({"quant_method": st.just("gptq")}, bits=sizes),
+            quantization_config=record({}, quant_method=st.sampled_from(["gptq", "fp8", 4]), bits=sizes),
         )
     ),
     (

@@ -1,8 +1,5 @@
-"""What comes through a worker's pipe: frames, with descriptors, and the messages in them."""
+"""The messages in the frames of a worker's pipe."""
 
-import os
-import socket
-from collections.abc import Iterator
 from contextlib import suppress
 
 import msgspec
@@ -30,60 +27,9 @@ from engine.transfer.messages import (
     Shortened,
     Up,
 )
-from engine.transfer.pipe import Pipe
 from engine.transport.auth import Credentials
 from engine.transport.retry import Failure
-from tests.fuzz.target import Run, housed, simple
-
-
-def _pipe() -> Iterator[Run]:
-    """Bytes in pieces, with a descriptor beside every second one: whole messages come out, then the end."""
-    null = os.open(os.devnull, os.O_RDONLY)
-
-    def run(data: bytes) -> None:
-        for alone in (True, False):
-            ours, theirs = Pipe.pair()
-            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-            try:
-                half = len(data) // 2
-                for part in (data[:half], data[half:][: 1 << 16]):
-                    if part:
-                        socket.send_fds(theirs, [part], [null] * (len(part) % 3))
-                theirs.close()
-                with suppress(EOFError, OSError):
-                    if alone:
-                        while True:
-                            _, fds = ours.receive(0.05)
-                            for fd in fds:
-                                os.close(fd)
-                    for payload in ours.receive_all():
-                        assert len(payload) <= len(data)
-            finally:
-                for fd in ours._fds:
-                    os.close(fd)
-                ours.close()
-
-    yield run
-    ours, theirs = Pipe.pair()
-    child = Pipe.from_fd(theirs.detach())
-    child.send(b"a" * 300_000, b"b", fds=(null,))
-    payload, (fd,) = ours.receive(1.5)
-    assert len(payload) == 300_000 and ours.receive(None) == (b"b", ())
-    with suppress(TimeoutError):
-        ours.receive(0.001)
-    for end in (ours, child):
-        end.close()
-    os.close(fd)
-    os.close(null)
-
-
-_FRAME = st.binary(max_size=20).map(lambda body: len(body).to_bytes(4, "little") + b"\0" + body)
-pipe = housed(
-    "pipe",
-    st.lists(_FRAME, max_size=5).map(b"".join),
-    (b"\0\0\0\0\0", b"\1\0\0\0\1x", b"\xff\xff\xff\xff\0", b"\0\0\4\0\0", b"\0\0\0\0\2"),
-    "transfer/pipe.py",
-)(_pipe)
+from tests.fuzz.target import simple
 
 _PACKED = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 1 << 63) | st.text(max_size=5) | st.binary(max_size=5),
@@ -162,4 +108,4 @@ messages = simple(
     ),
     "transfer/messages.py",
 )(_messages)
-TARGETS = (pipe, messages)
+TARGETS = (messages,)

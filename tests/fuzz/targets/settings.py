@@ -1,14 +1,16 @@
 """What a user sets: in words on the command line, in a program, in the environment."""
 
+import os
 from contextlib import suppress
 from typing import Any, cast
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import strategies as st
 
 from engine.console.sizes import format_rate, format_seconds, format_size, parse_rate, parse_size
 from engine.errors import UsageError
-from engine.settings import Settings
+from engine.settings import Settings, home
 from tests.fuzz.documents import as_json, one_of, record, sizes
 from tests.fuzz.target import simple
 
@@ -16,7 +18,8 @@ _WHOLE = ("connections", "processes", "segment_size", "limit_rate", "retries", "
 
 
 def _settings(data: bytes) -> None:
-    """As a worker gets them, and as a program makes them; and sizes and rates as they are typed."""
+    """As a worker gets them, and as a program makes them; sizes and rates as they are typed; a store as the environment
+    names it, which cannot hold a zero byte."""
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         msgspec.json.decode(data, type=Settings)
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -24,6 +27,8 @@ def _settings(data: bytes) -> None:
         with suppress(UsageError):
             Settings(**{name: cast(Any, fields[name]) for name in _WHOLE if name in fields})
     typed = data.decode("utf-8", "surrogateescape")
+    with suppress(UsageError), patch.dict(os.environ, {"JARVIS_HOME": typed.partition("\0")[0]}):
+        assert home().is_absolute()
     for parse, shown in ((parse_size, format_size), (parse_rate, format_rate)):
         with suppress(UsageError):
             size = parse(typed)
@@ -50,9 +55,9 @@ settings = simple(
             allocate=st.sampled_from(["full", "y"]),
         )
     )
-    | one_of("8MiB 500k 10MB/s 10mbit 1.5gb 9999999T 0 4e9", "1.5 GB"),
+    | one_of("8MiB 500k 10MB/s 10mbit 1.5gb 9999999T 0 4e9 ~/x ~nobody-here ../x", "1.5 GB", ""),
     (
-        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN '
+        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN ~ / '
         b"1e999 \xc2\xb2"
     ).split(),
     "settings.py",
