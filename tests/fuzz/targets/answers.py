@@ -3,21 +3,22 @@
 import http.client
 import io
 from contextlib import suppress
+from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import urllib3
 from hypothesis import strategies as st
 
-from engine.errors import EngineError
+from engine.errors import EngineError, NetworkError
 from engine.remote_file import Identity
 from engine.spans import Span
 from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
 from engine.transfer.messages import Lease
 from engine.transport.heads import FinalResponse
 from engine.transport.refusals import refusal
-from engine.transport.retry import WireError
-from engine.transport.verdicts import error_of
+from engine.transport.retry import MAX_WAIT_S, Failure, Kind, WireError, parse_retry_after
+from engine.transport.verdicts import error_of, wait_s
 from engine.transport.wire import Answer, Hop
 from tests.fuzz.documents import Bytes, as_json, joined, one_of, record
 from tests.fuzz.target import simple
@@ -113,7 +114,7 @@ def _judge(lease: Lease, answer: Answer) -> None:
     try:
         refuse_misfit(lease, answer, opened)
     except WireError as exc:
-        assert isinstance(error_of(exc.failure), EngineError)
+        assert _is_plain(error_of(exc.failure))
         return
     if answer.status == 206 and lease.span and not lease.is_probe:
         assert opened.span is not None and opened.span.start == lease.span.start
@@ -121,6 +122,11 @@ def _judge(lease: Lease, answer: Answer) -> None:
 
 
 answer = simple("answer", _HEADS, _HEAD_WORDS, "transfer/answers.py")(_answer)
+
+
+def _is_plain(error: EngineError) -> bool:
+    """Whether it may be shown on a terminal, whatever words of the server's are in it."""
+    return str(error).replace("\u2060", "").isprintable()
 
 
 def _refusal(data: bytes) -> None:
@@ -140,9 +146,7 @@ def _refusal(data: bytes) -> None:
             "https://r.example/v2/ns/m/blobs/x",
             "https://h.example/blob/x",
         ):
-            raised = refusal(url, response.status, headers, body)
-            assert isinstance(raised, EngineError)
-            assert str(raised).replace("\u2060", "").isprintable()
+            assert _is_plain(refusal(url, response.status, headers, body))
 
 
 refused = simple(
@@ -157,4 +161,39 @@ refused = simple(
     ),
     "transport/refusals.py",
 )(_refusal)
-TARGETS = (head, answer, refused)
+
+
+def _verdict(data: bytes) -> None:
+    """What becomes of an answer's failure, whatever it was taken for, at first and after several attempts."""
+    with suppress(http.client.HTTPException, ValueError):
+        response = _response(data)
+        response.begin()
+        said = dict(response.headers.items())
+        asked = parse_retry_after({name.lower(): value for name, value in said.items()}, _NOW)
+        for kind in get_args(Kind):
+            failure = Failure(
+                kind=kind,
+                message="m",
+                status=response.status,
+                retry_after_s=asked,
+                headers=said,
+                body=data[-200:],
+                url="https://h.example/m",
+            )
+            for attempts, keeps in ((1, False), (3, True)):
+                _judge_failure(failure, attempts, keeps=keeps)
+
+
+def _judge_failure(failure: Failure, attempts: int, *, keeps: bool) -> None:
+    try:
+        assert 0 <= wait_s(failure, attempts, 1.0, keeps=keeps) <= MAX_WAIT_S
+    except NetworkError as exc:
+        assert failure.retry_after_s and "asks to wait" in str(exc)
+    assert _is_plain(error_of(failure, attempts=attempts, keeps=keeps))
+
+
+_NOW = datetime(2026, 10, 21, tzinfo=UTC)
+verdict = simple(
+    "verdict", _HEADS, (*_HEAD_WORDS, b"Retry-After: 99\r\n", b"Retry-After:"), "transport/verdicts.py"
+)(_verdict)
+TARGETS = (head, answer, refused, verdict)
