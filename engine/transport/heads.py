@@ -7,6 +7,7 @@ Whatever is not plainly `name: value` in every line goes to http.client's own pa
 import http.client
 import io
 import re
+import time
 from email.parser import Parser
 
 _MAX_INFORMATIONAL = 16
@@ -16,6 +17,10 @@ _MAX_LINE, _MAX_FIELDS = 65536, 100
 _PLAIN = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+([\t !-~\x80-\xff]*)\r?\n").fullmatch
 """A field in one line (RFC 9112 §5). Blanks before the value are not given back: a line of them that goes wrong at its
 end would take 20 s, at 64 KiB."""
+_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL).fullmatch
+"""Digits and nothing else (RFC 9112 §7.1): int() would take "-5", "0x10" and "1_0", too."""
+_MAX_TRAILER_BYTES, _MAX_TRAILER_S = 8192, 5.0
+"""Behind a chunked body, of which nothing is used."""
 
 
 class FinalResponse(http.client.HTTPResponse):
@@ -37,7 +42,8 @@ class FinalResponse(http.client.HTTPResponse):
 
     def _frame(self, status: int) -> None:
         """Where the body ends (RFC 9112 §6.3)."""
-        self.chunked = (self.headers.get("transfer-encoding") or "").lower() == "chunked"
+        codings = self._transfer_codings()
+        self.chunked = "chunked" in codings
         self.chunk_left = None
         self.will_close = self._check_close()  # type: ignore[attr-defined]  # private, as _read_status
         length = None if self.chunked else _length(self.headers.get("content-length"))
@@ -46,6 +52,37 @@ class FinalResponse(http.client.HTTPResponse):
         self.length = length
         if not self.will_close and not self.chunked and length is None:
             self.will_close = True
+
+    def _transfer_codings(self) -> list[str]:
+        """At most "chunked", the one that we take: with another one inside or around it, what comes is no content, and
+        http.client would hand out the frames themselves."""
+        if "transfer-encoding" not in self.headers:
+            return []
+        codings = [value.strip().lower() for value in self.headers.get_all("transfer-encoding", [])]
+        if not {"chunked", "identity"}.issuperset(codings):
+            raise http.client.HTTPException(f"its Transfer-Encoding is {', '.join(codings)[:80]!r}")
+        return codings
+
+    def _read_next_chunk_size(self) -> int:
+        line = self.fp.readline(_MAX_LINE + 1)
+        if len(line) > _MAX_LINE:
+            raise http.client.LineTooLong("chunk size")
+        if (sized := _CHUNK_SIZE(line)) is None:
+            raise ValueError("no chunk size")  # http.client takes it for the end of the connection
+        return int(sized[1], 16)
+
+    def _read_and_discard_trailer(self) -> None:
+        """Within bounds, and byte by byte, so that one that drips without a line's end is noticed, too."""
+        ends = time.monotonic() + _MAX_TRAILER_S
+        line = b""
+        for _ in range(_MAX_TRAILER_BYTES):
+            byte = self.fp.read(1)
+            if not byte or (byte == b"\n" and not line.strip()):
+                return  # as http.client, which takes the end of the connection for the end of a trailer
+            line = b"" if byte == b"\n" else line + byte
+            if time.monotonic() > ends:
+                break
+        raise http.client.HTTPException("the trailer behind its body does not end")
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MAX_INFORMATIONAL + 1):

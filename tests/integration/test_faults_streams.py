@@ -80,6 +80,27 @@ def test_a_stream_that_always_breaks_makes_no_file(
     assert "kept" not in result.stderr
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "chunked, chunked", "xchunked"])
+@pytest.mark.row("body/transfer-coding")
+def test_another_transfer_coding_makes_no_file(try_file: Callable[..., Trial], coding: str) -> None:
+    """The frames of chunks would be in the file, and nobody would notice where no digest is known."""
+    trial = try_file(SIZE, ranges=False, framing="chunked")
+    trial.origin.fault("header", name="Transfer-Encoding", value=coding)
+    trial.assert_failed(trial.pull("--retries", 0, code=5), "Transfer-Encoding", coding)
+    assert trial.origin.fired("header") == 1
+
+
+@pytest.mark.row("body/trailer-endless")
+def test_a_trailer_that_drips_is_given_up(try_file: Callable[..., Trial]) -> None:
+    """Its bytes are no sign of life."""
+    trial = try_file(SIZE, ranges=False, framing="chunked")
+    trial.origin.fault("endless_trailer")
+    result = trial.pull("--retries", 0, "--stall-timeout", 1, code=5)
+    trial.assert_failed(result, "trailer")
+    assert trial.origin.fired("endless_trailer") == 1
+    assert result.seconds < 20
+
+
 @pytest.mark.row("body/stream-hang")
 def test_a_stream_that_stalls_is_replaced(try_file: Callable[..., Trial], tls: Certificates) -> None:
     """Over TLS too; it starts again because it must."""

@@ -321,6 +321,13 @@ def header(answer: Answer, exchange: Exchange, *, name: str, value: str | None) 
     return True
 
 
+@kind("answer")
+def endless_trailer(answer: Answer, exchange: Exchange, *, every_s: float = 0.1) -> bool:
+    """Behind the last chunk a trailer drips and never ends."""
+    answer.trailer_every_s = every_s
+    return answer.chunked
+
+
 # At the door
 
 

@@ -51,7 +51,11 @@ class BodyStream:
                 position += len(piece)
                 self._send_piece(piece)
         if self.answer.chunked:
-            self.connection.send(b"0\r\n\r\n")
+            self.connection.send(b"0\r\n")
+            while self.answer.trailer_every_s is not None:
+                self.connection.hang(self.answer.trailer_every_s)
+                self.connection.send(b"X")
+            self.connection.send(b"\r\n")
 
     def _views(self) -> Iterator[memoryview]:
         return self.answer.content.views(self.answer.start, self.answer.stop)

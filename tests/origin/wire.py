@@ -123,6 +123,8 @@ class Answer:
     chunked: bool = False
     close: bool = False
     """End the connection after the body."""
+    trailer_every_s: float | None = None
+    """Behind the last chunk a trailer that drips for ever."""
     version: str = "HTTP/1.1"
     reason: str | None = None
 

@@ -14,7 +14,6 @@ HEADS = [
     b"HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 0-11/12\r\ncontent-length:12\r\n\r\n",
     b"HTTP/1.1 200 OK\nContent-Length: 12\n\n",
     b"HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\nContent-Length: 5\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nConnection: Close\r\n\r\n",
     b"HTTP/1.1 200 OK\r\n\r\n",
     b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n",
@@ -68,6 +67,50 @@ def read(kind: type[http.client.HTTPResponse], head: bytes, method: str) -> tupl
 def test_read_as_http_client_reads(head: bytes, method: str) -> None:
     """Status, fields, and where the body ends."""
     assert read(FinalResponse, head, method) == read(http.client.HTTPResponse, head, method)
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        b"gzip, chunked",
+        b"chunked, gzip",
+        b"chunked\r\nTransfer-Encoding: gzip",
+        b"xchunked",
+        b"chunked,",
+        b'"chunked"',
+    ],
+)
+def test_other_transfer_codings_are_refused(codings: bytes) -> None:
+    """What another one leaves is no content, with or without the frames of chunks."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + codings + b"\r\nContent-Length: 3\r\n\r\n"
+    with pytest.raises(http.client.HTTPException, match="Transfer-Encoding"):
+        read(FinalResponse, head, "GET")
+
+
+def chunked(body: bytes) -> FinalResponse:
+    response = FinalResponse(Wire(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body))  # type: ignore[arg-type]  # see Wire
+    response.begin()
+    return response
+
+
+@pytest.mark.parametrize("size", [b"0_3", b"+3", b"-3", b"0x3", b" 3", b"3 3", b"\xd9\xa3", b"f" * 17])
+def test_a_size_of_a_chunk_is_digits(size: bytes) -> None:
+    """Where a proxy and we read sizes differently, one's content is the other's framing."""
+    with pytest.raises((http.client.HTTPException, ValueError)):
+        chunked(size + b"\r\nabc\r\n0\r\n\r\n").read()
+
+
+@pytest.mark.parametrize("size", [b"3", b"03", b"3 ", b"3;a=b", b"3 ; a"])
+def test_a_chunk_may_have_an_extension(size: bytes) -> None:
+    """And a trailer, of which nothing is used."""
+    assert chunked(size + b"\r\nabc\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n").read() == b"abc"
+
+
+@pytest.mark.parametrize("trailer", [b"X: y\r\n" * 5000, b"X: " + b"y" * 20_000])
+def test_an_endless_trailer_is_refused(trailer: bytes) -> None:
+    """All of the content is there by then, but a connection in the middle of a trailer is of no use."""
+    with pytest.raises(http.client.HTTPException, match="does not end"):
+        chunked(b"3\r\nabc\r\n0\r\n" + trailer + b"\r\n").read()
 
 
 @pytest.mark.parametrize("version", [b"HTTP/2", b"HTTP/11", b"ICY"])
