@@ -97,6 +97,8 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
     if lease.identity and (reason := differs(lease, opened.identity)):
         is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
         raise misfit("changed" if is_change else "range", reason)
+    if answer.status == 206 and _shows_no_version(lease, opened.identity):
+        raise misfit("changed", "does not show any more which version of the file it sends.")
     if lease.span is None and answer.status == 206:
         raise misfit("range", "sent a part although the whole file was asked for.")
     if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
@@ -137,6 +139,15 @@ def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:
     so, and is no reason to throw away what is there."""
     known = lease.identity is not None and lease.identity.has_validator
     return known and lease.span is not None and opened.status == 200 and not opened.identity.has_validator
+
+
+def _shows_no_version(lease: Lease, got: Identity) -> bool:
+    """Whether a part has none of the validators that the file is known by, so that nothing says that it belongs to
+    what is there (RFC 9110 §15.3.7.3): another server, or another file, behind the same address."""
+    want = lease.identity
+    if want is None or lease.has_digest or not want.has_validator:
+        return False
+    return not ((want.etag and got.etag) or (want.last_modified and got.last_modified))
 
 
 def _has_another_size(want: Identity, got: Identity) -> str | None:

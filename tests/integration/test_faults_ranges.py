@@ -7,7 +7,7 @@ import pytest
 
 from tests.command import Result
 from tests.integration.trial import LANES, MIB, SEGMENT, Trial
-from tests.origin import Pattern, Record
+from tests.origin import File, Pattern, Record
 from tests.origin.content import Changed
 
 SIZE = 4 * MIB
@@ -243,6 +243,18 @@ def test_a_server_without_validators_is_not_resumed_across_runs(try_file: Callab
     trial.options = ("--sha256", trial.content.sha256())
     trial.leave_half()
     trial.finish()
+
+
+@pytest.mark.row("identity/validators-vanish")
+def test_a_file_that_loses_its_validators_is_not_continued(try_file: Callable[..., Trial]) -> None:
+    """Another file of the same size behind the address, from a server that tells no versions: no splice of the two."""
+    trial = try_file(etag='W/"v1"')  # weak, so that no If-Match can be sent
+    trial.leave_half()
+    new = Pattern(SIZE, seed=7)
+    trial.origin.add("model.gguf", File(new, validators=False))
+    result = trial.pull()
+    assert "Starting again" in result.stderr
+    trial.assert_exact(new)
 
 
 @pytest.mark.parametrize("value", ["-5", "five", "4_194_304", "+4194304", "4194304, 4194304"])

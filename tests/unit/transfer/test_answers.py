@@ -43,8 +43,8 @@ GOOD = {"content_range": "bytes 8-15/100", "content_length": "8", "etag": '"v1"'
 
 WRITTEN = [
     ("exact", lease(identity=KNOWN), answer(**GOOD)),
-    ("no length, as chunked", lease(identity=KNOWN), answer(content_range="bytes 8-15/100")),
-    ("total unknown", lease(identity=KNOWN), answer(content_range="bytes 8-15/*")),
+    ("no length, as chunked", lease(identity=KNOWN), answer(**GOOD | {"content_length": None})),
+    ("total unknown", lease(identity=KNOWN), answer(**GOOD | {"content_range": "bytes 8-15/*"})),
     ("clipped at the end", lease(Span(96, 104)), answer(content_range="bytes 96-99/100", content_length="4")),
     ("identity coding, said", lease(), answer(**GOOD, content_encoding="Identity")),
     ("empty coding", lease(), answer(**GOOD, content_encoding="")),
@@ -53,7 +53,17 @@ WRITTEN = [
         lease(identity=KNOWN, has_digest=True),
         answer(**GOOD | {"etag": '"v2"'}),
     ),
-    ("no validator comes", lease(identity=KNOWN), answer(**GOOD | {"etag": None})),
+    (
+        "one of two validators comes",
+        lease(identity=KNOWN),
+        answer(**GOOD | {"etag": None}, last_modified=KNOWN.last_modified),
+    ),
+    (
+        "digest decides, so no validator is missed",
+        lease(identity=KNOWN, has_digest=True),
+        answer(**GOOD | {"etag": None}),
+    ),
+    ("never had a validator", lease(identity=Identity(size=100)), answer(**GOOD)),
     (
         "probe: range",
         lease(Span(0, 8), is_probe=True),
@@ -114,6 +124,13 @@ REFUSED = [
         "range",
     ),
     ("another ETag", lease(identity=KNOWN), answer(**GOOD | {"etag": '"v2"'}), "changed"),
+    ("no validator comes", lease(identity=KNOWN), answer(**GOOD | {"etag": None}), "changed"),
+    (
+        "another kind of validator comes",
+        lease(identity=Identity(size=100, etag='"v1"')),
+        answer(**GOOD | {"etag": None}, last_modified=KNOWN.last_modified),
+        "changed",
+    ),
     ("the ETag became weak", lease(identity=KNOWN), answer(**GOOD | {"etag": 'W/"v1"'}), "changed"),
     (
         "another date",
