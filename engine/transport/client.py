@@ -21,10 +21,13 @@ from engine.transport.retry import Failure, WireError
 from engine.transport.verdicts import error_of, wait_s
 
 if TYPE_CHECKING:
+    from engine.transport.metered import Deadline
     from engine.transport.wire import Answer, Wire
 
 _log = Log(__name__)
 _T = TypeVar("_T")
+_PATIENCE = 6
+"""Stall timeouts that an answer may take, redirects and tokens included, and what its length needs."""
 
 
 class JsonAnswer(msgspec.Struct, frozen=True):
@@ -47,7 +50,13 @@ class Client:
     def _wire(self) -> "Wire":
         from engine.transport.wire import Wire  # loads urllib3: a plain URL needs no question before its file
 
-        return Wire(self._settings, self._credentials)
+        return Wire(self._settings, self._credentials, meter=self._deadline)
+
+    @cached_property
+    def _deadline(self) -> "Deadline":
+        from engine.transport.metered import Deadline
+
+        return Deadline(_PATIENCE * self._settings.stall_timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +112,7 @@ class Client:
         raise error_of(failure)
 
     def _open(self, url: str, headers: Mapping[str, str]) -> "Answer":
+        self._deadline.start()
         answer = self._wire.open("GET", url, headers, read_timeout_s=3 * self._settings.stall_timeout_s)
         for origin, seconds in answer.pauses():
             self._pauses.note(origin, seconds)

@@ -10,6 +10,7 @@ ends a body, that would pass for its end: the meter is told that it was none.
 import contextlib
 import io
 import socket
+import time
 from typing import Any, Protocol
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -47,6 +48,29 @@ class NoMeter:
 
     def broke(self, failure: OSError) -> None:
         pass
+
+
+class Deadline(NoMeter):
+    """For answers that nobody watches: one that drips is given up, wherever in it that is.
+
+    A timeout of a receive alone would wait as long as a byte comes now and then.
+    """
+
+    _LEAST_BYTES_S = 4096
+    """Slower than this is no line that a listing is asked for over."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
+        self.start()
+
+    def start(self) -> None:
+        """Another request begins."""
+        self._ends = time.monotonic() + self._patience_s
+
+    def received(self, nbytes: int) -> None:
+        self._ends += nbytes / self._LEAST_BYTES_S
+        if time.monotonic() > self._ends:
+            raise TimeoutError
 
 
 class _MeteredRaw(io.RawIOBase):

@@ -368,7 +368,9 @@ def describe(exc: BaseException, shown: str) -> Failure:
     if isinstance(cause, ConnectionError):
         return Failure(kind="reset", message=f"{shown} broke the connection: {_words(cause)}.", url=shown)
     if isinstance(cause, TimeoutError) or isinstance(exc, u3.TimeoutError):
-        return Failure(kind="stalled", message=f"{shown} sent nothing for too long.", url=shown)
+        return Failure(
+            kind="stalled", message=f"{shown} sent nothing for too long, or too slowly.", url=shown
+        )
     if isinstance(cause, http.client.IncompleteRead):  # urllib3's own are of this kind too
         return Failure(kind="cut", message=f"{shown} ended the body early.", url=shown)
     return Failure(kind="protocol", message=f"{shown} does not keep to HTTP: {_words(cause)}.", url=shown)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.origin import File, Origin
 
 COMMIT, OTHER = "1" * 40, "2" * 40
 SHA256 = "ab" * 32
+PATH = ModelRegistry.parse("hf.co/ns/repo")
 QUICK = Settings(retries=0, retry_delay_s=0.01)
 
 
@@ -296,3 +298,23 @@ def test_refusals_arrive_typed(lying_hub, status, code, kind):
     assert origin.fired("status") == 1
     if isinstance(caught.value, AccessDenied) and code:
         assert caught.value.visit == origin.url("ns/repo")
+
+
+@pytest.mark.parametrize("where", ["headers", "body"])
+@pytest.mark.row("attack/35-slow-loris")
+def test_a_listing_that_drips_is_given_up(lying_hub, where: str):
+    """A byte now and then is no answer, wherever in it that comes; the limit of its size would be reached in years."""
+    origin = lying_hub([])
+    if where == "headers":
+        origin.fault("drip_headers", every_s=0.05)
+    else:
+        origin.fault("slow", rate=10, after_bytes=0)
+    impatient = Settings(retries=0, stall_timeout_s=0.2)
+    begun = time.monotonic()
+    with (
+        Client(impatient, hub_credentials(None)) as client,
+        pytest.raises(NetworkError, match="too slowly"),
+    ):
+        find_source(PATH).list_files(client, PATH, Choice())
+    assert time.monotonic() - begun < 10
+    assert origin.fired("drip_headers" if where == "headers" else "slow") == 1
