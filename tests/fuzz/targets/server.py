@@ -1,6 +1,8 @@
 """Whole requests, raw, at the server itself."""
 
 import asyncio
+import hashlib
+import json
 import logging
 import socket
 import tempfile
@@ -27,7 +29,13 @@ _LINES = joined(
         " text/plain; charset=x",
     ),
     "\r\n",
+) | joined(
+    one_of("Sec-Fetch-Site: Sec-Fetch-Mode: Sec-Fetch-Dest:"),
+    one_of("cross-site none navigate document image"),
+    "\r\n",
 )
+_TOKENS = (b"@manifest@", b"@config@", b"@layer@")
+_NAMED = joined("/v2/acme/tiny/", one_of("manifests/ blobs/"), st.sampled_from(_TOKENS))
 _BODIES = one_of(
     '{"paths":["config.json","sub"],"expand":true} {"paths":"x"} '
     'paths=config.json&paths=sub&expand=1 [ {"paths":[1]} %ff',
@@ -49,7 +57,7 @@ _POST = st.builds(
 _GET = joined(
     one_of("GET GET GET HEAD POST PUT OPTIONS DELETE"),
     " ",
-    KNOWN | PATHS,
+    KNOWN | PATHS | _NAMED,
     QUERIES,
     " HTTP/1.1\r\nHost: ",
     one_of("localhost localhost 127.0.0.1:80 [::1] evil.example :", ""),
@@ -75,35 +83,63 @@ class _Faults(logging.Handler):
 
 
 def _server() -> Iterator[Run]:
-    """Raw bytes to the application, over a pair of sockets, all on this thread. No answer may be a 500, and nothing
-    may be left to the library."""
+    """Raw bytes to the application, over a pair of sockets, all on this thread. No answer may be a 500, and nothing may
+    be left to the library, not even where nobody listens. A store is served as its folder of models and itself are."""
     faults, logger = _Faults(), logging.getLogger("aiohttp.server")
     logger.addHandler(faults)
     logger.propagate, old = False, logger.propagate
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory() as folder:
-        app = make_app(_root(Path(folder)), store=Path(folder, "store"))
-        app.on_response_prepare.append(_end)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        loop.run_until_complete(runner.setup())
-        assert runner.server is not None
+        store = _store(Path(folder))
+        apart, whole = (
+            loop.run_until_complete(_started(*made)) for made in ((store / "llm", store), (store,))
+        )
+        while not (said := loop.run_until_complete(_ask(apart, _MANIFEST))):
+            pass  # the machine is busy
+        digests = _digests(said)
 
         def run(data: bytes) -> None:
+            for token, digest in digests.items():
+                data = data.replace(token, digest, 1)
             faults.records.clear()
-            said = loop.run_until_complete(_ask(runner, data))
+            said = loop.run_until_complete(_ask(apart, data))
+            assert not said.startswith(b"HTTP/1.1 500"), said
+            same = loop.run_until_complete(_ask(whole, data))
+            assert not (said and same) or said[:12] == same[:12]  # a busy machine may be too late with one
+            loop.run_until_complete(_ask(apart, data, listens=False))
             for record in faults.records:
                 if record.exc_info and record.exc_info[1] and not _is_of_http(record.exc_info[1]):
                     raise record.exc_info[1]
-            assert not said.startswith(b"HTTP/1.1 500"), said
 
         try:
             yield run
         finally:
-            loop.run_until_complete(runner.cleanup())
+            for runner in (apart, whole):
+                loop.run_until_complete(runner.cleanup())
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
             logger.removeHandler(faults)
             logger.propagate = old
+
+
+async def _started(root: Path, store: Path | None = None) -> web.AppRunner:
+    app = make_app(root, store=store)
+    app.on_response_prepare.append(_end)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    return runner
+
+
+_MANIFEST = b"GET /v2/acme/tiny/manifests/latest HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def _digests(said: bytes) -> dict[bytes, bytes]:
+    """What stands in requests for the digests in this answer, which is a manifest."""
+    body = said.partition(b"\r\n\r\n")[2]
+    named = json.loads(body)
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    found = (digest, named["config"]["digest"], named["layers"][0]["digest"])
+    return {token: text.encode() for token, text in zip(_TOKENS, found, strict=True)}
 
 
 async def _end(_request: web.Request, response: web.StreamResponse) -> None:
@@ -116,7 +152,7 @@ def _is_of_http(exc: BaseException) -> bool:
     return type(exc).__module__.startswith("aiohttp") or isinstance(exc, ConnectionError)
 
 
-async def _ask(runner: web.AppRunner, data: bytes) -> bytes:
+async def _ask(runner: web.AppRunner, data: bytes, *, listens: bool = True) -> bytes:
     """What is answered to these bytes, and to the end that follows where they hold no whole head."""
     ours, theirs = socket.socketpair()
     with ours:
@@ -124,43 +160,52 @@ async def _ask(runner: web.AppRunner, data: bytes) -> bytes:
         loop = asyncio.get_running_loop()
         assert runner.server is not None
         transport, _ = await loop.connect_accepted_socket(runner.server, theirs)
-        with suppress(ConnectionError):
-            await loop.sock_sendall(ours, data)
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await loop.sock_sendall(ours, data)
         if b"\r\n\r\n" not in data:
             ours.shutdown(socket.SHUT_WR)
         said = b""
         with suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_PATIENCE_S):
+                if not listens:
+                    ours.shutdown(socket.SHUT_RD)
+                while not (listens or transport.is_closing()):
+                    await asyncio.sleep(0)
                 while piece := await loop.sock_recv(ours, 1 << 16):
                     said += piece
-        transport.abort()
+        if not transport.is_closing():
+            transport.abort()
         await asyncio.sleep(0)
     return said
 
 
-def _root(folder: Path) -> Path:
-    """A folder of models, and a store beside it with manifests of a registry: good, broken, and none."""
+def _store(folder: Path) -> Path:
+    """A store of models, and with manifests of a registry: good, broken, and none."""
     manifest = (
         b'{"schemaVersion":2,"config":{"mediaType":"a","digest":"sha256:%b","size":2},"layers":[]}'
         % HEX.encode()
     )
     files = {
-        "root/acme/tiny/config.json": b"{}",
-        "root/acme/tiny/weights.gguf": b"GGUF" + bytes(100),
-        "root/acme/tiny/sub/a b.txt": b"x",
-        "root/solo/README.md": b"# solo",
-        "store/registry/r.example/ns/m/latest": manifest.replace(
+        "llm/acme/tiny/config.json": b"{}",
+        "llm/acme/tiny/weights.gguf": b"GGUF" + bytes(100),
+        "llm/acme/tiny/sub/a b.txt": b"x",
+        "llm/solo/README.md": b"# solo",
+        "registry/r.example/ns/m/latest": manifest.replace(
             HEX.encode(), b"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
         ),
-        "store/registry/r.example/ns/m/broken": b"{",
-        "store/registry/r.example/ns/m/layers": b'{"layers":7,"config":[]}',
-        "store/blobs/sha256-44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a": b"{}",
+        "registry/r.example/ns/m/index": b'{"schemaVersion":2,"manifests":[]}',
+        "registry/r.example/ns/m/told": b'{"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[]}',
+        "registry/r.example/stray": b"{}",
+        "registry/r.example/ns/m/broken": b"{",
+        "registry/r.example/ns/m/layers": b'{"layers":7,"config":[]}',
+        "blobs/sha256-44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a": b"{}",
     }
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return folder / "root"
+    return folder
 
 
 server = housed(
@@ -170,6 +215,7 @@ server = housed(
         b"\r\n",
         b"\r\n\r\n",
         b" ",
+        *_TOKENS,
         *(
             b"GET HEAD POST HTTP/1.1 Host: localhost Content-Length: Transfer-Encoding: chunked Range: "
             b"bytes= If-None-Match: / % ? .. %2f"
