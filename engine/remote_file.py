@@ -8,12 +8,14 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import PathError
 
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$")
+_RESERVED = re.compile(
+    r"(?i)^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?$"
+)
 _DECEPTIVE = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
 )
 """Control characters, line separators, lone surrogates, and Unicode's direction controls (UAX #9)."""
-_MAX_PART_BYTES, _MAX_NAME_BYTES = 255, 4096
+_MAX_PART_BYTES, _MAX_NAME_BYTES, _MAX_PARTS = 255, 4096, 100
 PART_SUFFIX = ".jarvis-part"
 """Ends the name of an unfinished file's folder, which lies beside finished files: no file that comes may be called so,
 or one file's content could be put into the place of another's."""
@@ -42,6 +44,8 @@ class RemoteName(str):
             if _DECEPTIVE.search(text)
             else "a part of it is too long"
             if any(len(p.encode("utf-8", "replace")) > _MAX_PART_BYTES for p in parts)
+            else "it lies too deep"
+            if len(parts) > _MAX_PARTS
             else "Windows reserves a part of it"
             if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
             else f"{PART_SUFFIX} marks what is unfinished"
