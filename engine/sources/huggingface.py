@@ -7,7 +7,7 @@ branch that moves meanwhile cannot mix two versions. A commit that was named in 
 
 import re
 from typing import TYPE_CHECKING, Annotated, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -57,6 +57,13 @@ class _Index(msgspec.Struct, frozen=True):
     weight_map: dict[str, str]
 
 
+def _is_endpoint(text: str) -> bool:
+    try:
+        return bool(re.match(r"https?://[^/@?#]+(/[^?#]*)?$", text)) and urlsplit(text).port != 0
+    except ValueError:  # no port, or one of more than 65535
+        return False
+
+
 class HuggingFace:
     """One endpoint. Requests carry the client's credentials for it and for nobody else."""
 
@@ -64,7 +71,7 @@ class HuggingFace:
 
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is an http(s) URL, perhaps with a path, without a slash at its end. Raises UsageError."""
-        if not re.match(r"https?://[^/@?#]+(/[^?#]*)?$", endpoint):
+        if not _is_endpoint(endpoint):
             raise UsageError(
                 f"HF_ENDPOINT must be a URL such as https://huggingface.co, not {endpoint[:100]!r}."
             )

@@ -42,8 +42,7 @@ class FinalResponse(http.client.HTTPResponse):
 
     def _frame(self, status: int) -> None:
         """Where the body ends (RFC 9112 §6.3)."""
-        codings = self._transfer_codings()
-        self.chunked = "chunked" in codings
+        self.chunked = self._transfer_coding() == "chunked"
         self.chunk_left = None
         self.will_close = self._check_close()  # type: ignore[attr-defined]  # private, as _read_status
         length = None if self.chunked else _length(self.headers.get("content-length"))
@@ -53,14 +52,14 @@ class FinalResponse(http.client.HTTPResponse):
         if not self.will_close and not self.chunked and length is None:
             self.will_close = True
 
-    def _transfer_codings(self) -> list[str]:
-        """At most "chunked", the one that we take: with another one inside or around it, what comes is no content, and
-        http.client would hand out the frames themselves."""
+    def _transfer_coding(self) -> str:
+        """At most "chunked", once, the one that we take: with another one inside or around it, what comes is no
+        content, and http.client would hand out the frames themselves."""
         if "transfer-encoding" not in self.headers:
-            return []
-        codings = [value.strip().lower() for value in self.headers.get_all("transfer-encoding", [])]
-        if not {"chunked", "identity"}.issuperset(codings):
-            raise http.client.HTTPException(f"its Transfer-Encoding is {', '.join(codings)[:80]!r}")
+            return ""
+        codings = ", ".join(self.headers.get_all("transfer-encoding", [])).strip().lower()
+        if codings not in ("chunked", "identity"):
+            raise http.client.HTTPException(f"its Transfer-Encoding is {codings[:80]!r}")
         return codings
 
     def _read_next_chunk_size(self) -> int:

@@ -197,4 +197,28 @@ GUARDS = (
         'return f"Credentials({self.by_origin})"',
         ("tests/unit/transport/test_auth.py::test_credentials_do_not_print",),
     ),
+    Guard(
+        "no transfer coding but chunked is taken",
+        "engine/transport/heads.py",
+        'if codings not in ("chunked", "identity"):',
+        "if False:",
+        (
+            "tests/unit/transport/test_heads.py::test_other_transfer_codings_are_refused",
+            "tests/integration/test_faults_streams.py::test_another_transfer_coding_makes_no_file",
+        ),
+    ),
+    Guard(
+        "a trailer ends",
+        "engine/transport/heads.py",
+        "            if time.monotonic() > ends:\n                break\n",
+        "",
+        ("tests/integration/test_faults_streams.py::test_a_trailer_that_drips_is_given_up",),
+    ),
+    Guard(
+        "a listing that drips is given up",
+        "engine/transport/metered.py",
+        "if time.monotonic() > self._ends:",
+        "if False:",
+        ("tests/integration/test_hub_source.py::test_a_listing_that_drips_is_given_up",),
+    ),
 )

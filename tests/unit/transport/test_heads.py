@@ -75,6 +75,7 @@ def test_read_as_http_client_reads(head: bytes, method: str) -> None:
         b"gzip, chunked",
         b"chunked, gzip",
         b"chunked\r\nTransfer-Encoding: gzip",
+        b"chunked\r\nTransfer-Encoding: chunked",
         b"xchunked",
         b"chunked,",
         b'"chunked"',
