@@ -37,7 +37,16 @@ def test_find_source_by_registry(monkeypatch):
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["", "mirror", "ftp://h", "https://jo:secret@h", "https://h?x", "https://", "http://h:99999", "http://h:x"],
+    [
+        "",
+        "mirror",
+        "ftp://h",
+        "https://jo:secret@h",
+        "https://h?x",
+        "https://",
+        "http://h:99999",
+        "http://h:x",
+    ],
 )
 def test_endpoint_that_is_no_url(endpoint):
     """An HF_ENDPOINT that is no http(s) URL is refused before anything is sent."""
