@@ -25,6 +25,9 @@ NOTE = (
 )
 COLUMNS, GAP, LABEL, VALUE, HEAD, ROW = 2, 36, 88, 58, 46, 23
 
+_ALIKE = 0.02
+"""Less than this between two medians is neither's lead."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -35,13 +38,20 @@ class Case:
     rivals: list[tuple[str, float]]
 
     @property
+    def times(self) -> float:
+        """As fast as the fastest rival."""
+        return self.rivals[0][1] / self.ours_s
+
+    @property
     def is_ahead(self) -> bool:
-        return self.ours_s <= self.rivals[0][1]
+        return self.times > 1 + _ALIKE
 
     @property
     def finding(self) -> str:
-        name, theirs_s = self.rivals[0]
-        times = max(self.ours_s, theirs_s) / min(self.ours_s, theirs_s)
+        name, _ = self.rivals[0]
+        times = max(self.times, 1 / self.times)
+        if times <= 1 + _ALIKE:
+            return f"{OURS} is as fast as {name}"
         said = f"{times:.{2 if times < 2 else 1}f} times as fast as"
         return f"{OURS} is {said} {name}" if self.is_ahead else f"{name} is {said} {OURS}"
 

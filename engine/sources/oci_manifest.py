@@ -147,10 +147,8 @@ def _no_constant(text: str) -> Any:
 def _converted(document: Any, kind: type[_T], url: str) -> _T:
     try:
         return msgspec.convert(document, kind)
-    except (
-        msgspec.ValidationError,
-        UnicodeEncodeError,
-    ) as exc:  # the latter for a key that is half a surrogate pair
+    # UnicodeEncodeError comes for a key that is half a surrogate pair.
+    except (msgspec.ValidationError, UnicodeEncodeError) as exc:
         raise broken(url, _clean(exc)) from exc
 
 

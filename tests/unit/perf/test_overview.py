@@ -41,6 +41,14 @@ def test_findings_say_who_is_ahead():
     ElementTree.fromstring(overview.overview(FULL))
 
 
+@pytest.mark.parametrize("ours_s", [0.99, 1.0, 1.01])
+def test_next_to_nothing_is_nobodys_lead(ours_s):
+    """Medians that differ by less than 2 % say nothing of who is faster."""
+    case = overview.Case("alike", ours_s, [("curl", 1.0)])
+    assert case.finding == "jarvis is as fast as curl"
+    assert overview.headline([case]) == "jarvis is the fastest in 0 of 1 cases"
+
+
 @pytest.fixture
 def repository(tmp_path):
     (tmp_path / "docs").mkdir()
