@@ -38,6 +38,7 @@ class Connection:
         self._sock = sock
         self._poll = select.poll()
         self._poll.register(sock, _GONE)
+        self._releases = origin.releases
 
     def run(self) -> None:
         """Until its end; raises nothing that a client or the origin's close may cause."""
@@ -80,14 +81,15 @@ class Connection:
                 raise Hangup
 
     def hang(self, seconds: float | None) -> None:
-        """Wait for seconds (None: for ever) or the origin's release()."""
-        releases = self.origin.releases
+        """Wait for seconds (None: for ever) or the origin's release(); one since the request came is enough, so that
+        nobody who has seen its bytes or its fault can be too early."""
         until = None if seconds is None else time.monotonic() + seconds
         with self.origin.ledger.waiting(self._record):
-            while self.origin.releases == releases and (until is None or time.monotonic() < until):
+            while self.origin.releases == self._releases and (until is None or time.monotonic() < until):
                 left_s = _BEAT_S if until is None else until - time.monotonic()
                 if self._poll.poll(min(max(left_s, 0.001), _BEAT_S) * 1000):
                     raise Hangup
+        self._releases = self.origin.releases
 
     def drain(self, timeout_s: float = 2.0) -> None:
         """Wait until the client's kernel has acknowledged all that was sent, as far as it does so in time."""
@@ -128,6 +130,7 @@ class Connection:
 
     def _answer_request(self, request: Request) -> bool:
         """Answer one request; whether the connection ends after it."""
+        self._releases = self.origin.releases
         record = self._record = self.origin.ledger.open(request, self.number)
         file = self.origin.find(request)
         record.range = requested_span(request, file.size if file else 0)
