@@ -97,8 +97,8 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
     if lease.identity and (reason := differs(lease, opened.identity)):
         is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
         raise misfit("changed" if is_change else "range", reason)
-    if answer.status == 206 and _shows_no_version(lease, opened.identity):
-        raise misfit("changed", "does not show any more which version of the file it sends.")
+    if answer.status == 206 and (reason := _shows_otherwise(lease, opened.identity)):
+        raise misfit("changed", reason)
     if lease.span is None and answer.status == 206:
         raise misfit("range", "sent a part although the whole file was asked for.")
     if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
@@ -141,13 +141,22 @@ def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:
     return known and lease.span is not None and opened.status == 200 and not opened.identity.has_validator
 
 
-def _shows_no_version(lease: Lease, got: Identity) -> bool:
-    """Whether a part has none of the validators that the file is known by, so that nothing says that it belongs to
-    what is there (RFC 9110 §15.3.7.3): another server, or another file, behind the same address."""
+def _shows_otherwise(lease: Lease, got: Identity) -> str | None:
+    """Why nothing says that a part belongs to what is there (RFC 9110 §15.3.7.3): it has none of the validators that
+    the file is known by, or it has some and the file had none; another server, or another file, behind the address."""
     want = lease.identity
-    if want is None or lease.has_digest or not want.has_validator:
-        return False
-    return not ((want.etag and got.etag) or (want.last_modified and got.last_modified))
+    if want is None or lease.has_digest:
+        return None
+    if not want.has_validator:
+        is_known = (
+            not lease.wants_facts and not lease.is_probe
+        )  # an answer has been seen, and not only a listing
+        return (
+            "shows a version of the file, and showed none before." if is_known and got.has_validator else None
+        )
+    if (want.etag and got.etag) or (want.last_modified and got.last_modified):
+        return None
+    return "does not show any more which version of the file it sends."
 
 
 def _has_another_size(want: Identity, got: Identity) -> str | None:

@@ -228,7 +228,7 @@ class Coordinator:
             case LeaseEnded():
                 self._lease_ended(message)
             case Whole():
-                self._roster.active[message.opened.file].whole_came(message)
+                self._roster.active[message.opened.file].whole_came(message, time.monotonic())
                 self._lease_ended(message.ended, is_whole=True)
             case LaneFree():
                 self._lane_free(host, message)
@@ -239,7 +239,9 @@ class Coordinator:
         transfer = self._roster.active[message.file]
         _log.debug("lease.opened", lease=message.lease, file=transfer.job.remote.name, status=message.status)
         proceed = transfer.opened(
-            message, may_proceed=lambda size: host.is_process or not self._fleet.wants_processes(size)
+            message,
+            time.monotonic(),
+            may_proceed=lambda size: host.is_process or not self._fleet.wants_processes(size),
         )
         if proceed is not None:
             if proceed.go:

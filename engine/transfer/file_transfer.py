@@ -22,7 +22,7 @@ from engine.spans import Span
 from engine.store.disk import disk_error
 from engine.store.part import Part
 from engine.store.receipts import Receipt
-from engine.telemetry import Log
+from engine.telemetry import Log, redact
 from engine.transfer.access import Access
 from engine.transfer.assembly import Assembly
 from engine.transfer.beginning import Beginning
@@ -270,32 +270,35 @@ class FileTransfer:
         self.settle()
         self.try_finish()
 
-    def opened(self, opened: Opened, *, may_proceed: Callable[[int], bool]) -> Proceed | None:
+    def opened(self, opened: Opened, now: float, *, may_proceed: Callable[[int], bool]) -> Proceed | None:
         """Take note of an answer's headers. For a probe: what to do with its body; may_proceed(size) says
         whether its host may have files of this size."""
         if opened.lease not in self.leases.out or self.state != "active":
             return None
         try:
-            return self.leases.proceed(opened, may_proceed) if self._learn(opened) else None
+            return self.leases.proceed(opened, may_proceed) if self._learn(opened, now) else None
         except EngineError as exc:
             self.fail(exc)
             return None
 
-    def _learn(self, opened: Opened) -> bool:
-        is_same = self.leases.learn(opened)
-        if not is_same:
-            self.restart("the Hub has another version of the file now")
-        return is_same
+    def _learn(self, opened: Opened, now: float) -> bool:
+        held = self.leases.out[opened.lease]
+        if self.leases.learn(opened):
+            return True
+        shown = redact(opened.url)
+        message = f"{shown} has another version of the file now."
+        self.failed(Failure(kind="changed", message=message, url=shown), held, now)
+        return False
 
-    def whole_came(self, message: Whole) -> None:
+    def whole_came(self, message: Whole, now: float) -> None:
         """A small file came in one answer; its lease is still to be ended."""
         if message.ended.lease in self.leases.out and self.state == "active":
             self._tally.received(len(message.data))
-            self._try(lambda: self._take_whole(message))
+            self._try(lambda: self._take_whole(message, now))
 
-    def _take_whole(self, message: Whole) -> None:
+    def _take_whole(self, message: Whole, now: float) -> None:
         """What is wanted goes straight to its end; with what is not, the same is done as with any other file."""
-        if not self._learn(message.opened):
+        if not self._learn(message.opened, now):
             return
         data, digest, content = message.data, self._version.digest, message.content
         self._version.has_size(len(data))

@@ -19,6 +19,8 @@ class Version:
         self.identity = Identity(size=remote.size)
         self.is_measured = False
         """The size is where a stream ended, which may have been too early."""
+        self._showed_none = False
+        """There were bytes of it, and with them nothing that tells its version."""
 
     def __repr__(self) -> str:
         return f"<Version {self.identity} {self.digest}>"
@@ -43,9 +45,13 @@ class Version:
 
     def learn(self, opened: Opened) -> bool:
         """Take validators and a published digest from an answer. False where it publishes another digest than an
-        answer before it. Raises DigestMismatch where it publishes another one than was asked for."""
+        answer before it, or shows a version where one before it showed none, and no digest is to judge. Raises
+        DigestMismatch where it publishes another one than was asked for."""
         if not self.identity.has_validator:
+            if self._showed_none and opened.identity.has_validator and self.digest is None:
+                return False
             self.identity = msgspec.structs.replace(opened.identity, size=self.size)
+            self._showed_none = opened.status in (200, 206) and not self.identity.has_validator
         published = published_digest(self._remote, opened.linked_etag)
         if published is None:
             return True

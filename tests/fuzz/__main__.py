@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.fuzz import measure
@@ -22,10 +23,11 @@ def main() -> int:
     if asked.one:
         return _one(asked)
     names = asked.target or _names()
-    results = [(name, *_in_own_process(name, asked)) for name in names]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        results = list(zip(names, pool.map(lambda name: _in_own_process(name, asked), names), strict=True))
     if asked.coverage:
-        print(measure.table([(name, found["modules"]) for name, _, found in results if found]))
-    return int(any(code for _, code, _ in results))
+        print(measure.table([(name, found["modules"]) for name, (_, found) in results if found]))
+    return int(any(code for _, (code, _) in results))
 
 
 def _arguments() -> argparse.Namespace:
@@ -34,6 +36,7 @@ def _arguments() -> argparse.Namespace:
         "--target", action="append", metavar="NAME", help=f"all unless told: {', '.join(_names())}"
     )
     parser.add_argument("--seconds", type=float, default=60.0, help="for each target (default: 60)")
+    parser.add_argument("--jobs", type=int, default=1, help="targets side by side (default: 1)")
     parser.add_argument("--engine", choices=["hypothesis", "atheris"], default="hypothesis")
     parser.add_argument(
         "--coverage", action="store_true", help="branches reached in each target's own modules"
@@ -54,7 +57,6 @@ def _in_own_process(name: str, asked: argparse.Namespace) -> tuple[int, dict[str
     """Exit code, and what the process says of itself in its last line."""
     options = ["--one", "--target", name, "--seconds", str(asked.seconds), "--engine", asked.engine]
     options += ["--coverage"] if asked.coverage else []
-    print(f"{name:16}", end="", flush=True)
     # In memory where there is room for it, and gone afterwards, however the process ends.
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
         command = [sys.executable, "-m", "tests.fuzz", *options]
@@ -66,7 +68,7 @@ def _in_own_process(name: str, asked: argparse.Namespace) -> tuple[int, dict[str
     said = found.get("said") or (
         f"{units[1]} inputs, no fault" if units and not done.returncode else done.stderr
     )
-    print(said, flush=True)
+    print(f"{name:16} {said}", flush=True)
     return done.returncode, found
 
 

@@ -257,6 +257,36 @@ def test_a_file_that_loses_its_validators_is_not_continued(try_file: Callable[..
     trial.assert_exact(new)
 
 
+@pytest.mark.row("identity/validators-appear")
+def test_a_file_that_gets_validators_midway_is_not_continued(try_file: Callable[..., Trial]) -> None:
+    """Another file of the same size takes the place of one whose version nothing told: no splice of the two."""
+    trial = try_file(validators=False)
+    trial.origin.fault("stall", after_bytes=2 * SEGMENT, times=1)
+    running = trial.spawn("-c", 1, "--stall-timeout", 1)
+    trial.origin.wait_fired("stall")
+    new = Pattern(SIZE, seed=7)
+    trial.origin.add("model.gguf", File(new))
+    assert "Starting again" in running.wait().check(0).stderr
+    trial.assert_exact(new)
+
+
+@pytest.mark.row("identity/published-digest-changes-all-the-time")
+def test_a_hub_that_publishes_another_digest_each_time_ends(try_file: Callable[..., Trial]) -> None:
+    """It is given up after as many attempts as any failure, not asked for ever."""
+    trial = try_file()
+    name = "acme/model/resolve/main/model.gguf"
+    trial.origin.add(name, File(trial.content, redirect=trial.url))
+    trial.url, turns = trial.origin.url(name), [iter(range(10**6)) for _ in range(2)]
+    trial.origin.fault("header", path=name, name="X-Linked-ETag", value=f'"{0:064}"')
+    odd = {"when": lambda _: next(turns[0]) % 2 == 1}
+    trial.origin.fault("header", path=name, name="X-Linked-ETag", value=f'"{1:064}"', **odd)
+    trial.origin.fault("status", path="model.gguf", code=403, when=lambda _: next(turns[1]) % 2 == 1)
+    env = {"HF_ENDPOINT": trial.origin.base}
+    result = trial.command.run(*trial.arguments("--retries", 1, "-c", 1), env=env).check(5)
+    assert trial.origin.fired("status") >= 1
+    trial.assert_failed(result, "version")
+
+
 @pytest.mark.parametrize("value", ["-5", "five", "4_194_304", "+4194304", "4194304, 4194304"])
 @pytest.mark.parametrize("ranges", [True, False])
 @pytest.mark.row("body/content-length-senseless")

@@ -63,7 +63,13 @@ WRITTEN = [
         lease(identity=KNOWN, has_digest=True),
         answer(**GOOD | {"etag": None}),
     ),
-    ("never had a validator", lease(identity=Identity(size=100)), answer(**GOOD)),
+    ("only a listing has been seen", lease(identity=Identity(size=100), wants_facts=True), answer(**GOOD)),
+    (
+        "never had a validator, and digest decides",
+        lease(identity=Identity(size=100), has_digest=True),
+        answer(**GOOD),
+    ),
+    ("no validator, as ever", lease(identity=Identity(size=100)), answer(**GOOD | {"etag": None})),
     (
         "probe: range",
         lease(Span(0, 8), is_probe=True),
@@ -124,6 +130,7 @@ REFUSED = [
         "range",
     ),
     ("another ETag", lease(identity=KNOWN), answer(**GOOD | {"etag": '"v2"'}), "changed"),
+    ("the first validator comes midway", lease(identity=Identity(size=100)), answer(**GOOD), "changed"),
     ("no validator comes", lease(identity=KNOWN), answer(**GOOD | {"etag": None}), "changed"),
     (
         "another kind of validator comes",
