@@ -88,7 +88,8 @@ class ModelRegistry:
     def parse(cls, text: str, *, is_file: bool = False) -> ModelPath:
         """Raises PathError, and nothing else, for text that cannot be a model path.
 
-        With is_file, the URL https://host/a/b of an unknown host is a file, not a custom registry's model.
+        With is_file, the URL https://host/a/b of an unknown host is a file, not a custom registry's model; one with
+        a tag, a pin or /tree/ says itself that it is a model's.
         """
         if not isinstance(text, str):  # a caller without type checks: a missing setting is None
             raise path_fault(repr(text), f"it is text, and not {type(text).__name__}")
@@ -283,7 +284,7 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
         parts = parts._replace(path="/" + (model_pages.file_of_collection(path) or path))
     elif model_pages.is_docker_page(host):
         raise path_fault(text, "it is a page of Docker Hub; write docker.io/namespace/model:tag")
-    elif not is_file and not parts.query and (name := _model_in_url(path)):
+    elif not parts.query and (name := _model_in_url(path)) and not (is_file and _is_bare(path)):
         model = _parse_name(f"{host}/{name}", {}, has_host=True)
         return msgspec.structs.replace(model, scheme=scheme)
     query = "?" + quote(parts.query, safe=_URL_SAFE) if parts.query else ""
@@ -323,6 +324,11 @@ def _is_model_in_url(parts: list[str]) -> bool:
     ):
         return False
     return not _FILE_EXTENSION.search(last["name"]) and (len(parts) == 2 or bool(last["more"]))
+
+
+def _is_bare(path: str) -> bool:
+    """Whether nothing in ns/repo says that it is a model: no tag, pin or view."""
+    return path.count("/") == 1 and not set(path) & set(":@")
 
 
 def _hub_address(path: str, query: str, text: str) -> ModelPath | None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -97,7 +98,8 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
     """From the command line's words by name. Raises UsageError or PathError with all that is wrong."""
     faults = _Faults()
     aliases = Aliases(home())
-    targets = [faults.parse(aliases.parse, text, None) for text in given["targets"]]
+    parse = partial(aliases.parse, is_file=bool(given["output"]))
+    targets = [faults.parse(parse, text, None) for text in given["targets"]]
     digest = faults.parse(_sha256, given["sha256"], None)
     headers = dict(filter(None, (faults.parse(_header, text, None) for text in given["header"])))
     settings = Settings(

@@ -80,6 +80,8 @@ def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
         return errors[0]
     answers = "; ".join(f"{_WORDS[protocol]}: {error}" for protocol, error in refused.items())
     message = f"{path.registry} was asked for {path.model_id} in both protocols. {answers}"
+    if path.tag is None and path.pin is None:
+        message += f" If {path.scheme}://{path.registry}/{path.model_id} is a file, say so with -o FILE."
     # What is broken was found; who is refused might find it; and only where nobody knows of it is it not there.
     if any(isinstance(error, ProtocolViolation) for error in errors):
         return ProtocolViolation(message)

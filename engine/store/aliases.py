@@ -30,7 +30,7 @@ class Aliases:
         self.targets: Mapping[str, str] = self._read()
         """Name -> model path in its canonical spelling."""
 
-    def parse(self, text: str) -> ModelPath:
+    def parse(self, text: str, *, is_file: bool = False) -> ModelPath:
         """ModelRegistry.parse of what an alias stands for, or of the text itself. Raises PathError.
 
         Behind an alias, `:tag` and `@pin` win over those of its target.
@@ -38,7 +38,7 @@ class Aliases:
         body, at, pin = text.strip().partition("@")
         name, colon, tag = body.partition(":")
         if name not in self.targets or "/" in body or (colon and not tag) or (at and not pin):
-            return ModelRegistry.parse(text)
+            return ModelRegistry.parse(text, is_file=is_file)
         target = ModelRegistry.parse(self.targets[name])
         if not colon and not at:
             return target

@@ -51,6 +51,22 @@ def test_every_option_arrives(tmp_path: Path) -> None:
     assert got.dry_run and got.manner.json and got.manner.verbose and not got.manner.quiet
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://files.example/models/tiny", "https://files.example/models/tiny"),
+        ("https://files.example/models/tiny:v1", None),
+        ("https://files.example/models/tiny/tree/main", None),
+        ("https://huggingface.co/team/tiny", None),
+        ("files.example/models/tiny", None),
+    ],
+)
+def test_with_output_a_url_that_may_be_a_model_is_a_file(text: str, url: str | None) -> None:
+    """A name for one file says which of both is meant, unless the target does."""
+    assert options(text, "-o", "f").targets[0].url == url
+    assert options(text).targets[0].url is None
+
+
 def test_auto_means_that_the_engine_chooses() -> None:
     """-c auto and -p auto are the defaults, written out; -p 0 is not auto."""
     settings = options(URL, "-c", "auto", "-p", "AUTO").settings
