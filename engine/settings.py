@@ -1,7 +1,9 @@
 """How a pull is to be done: one frozen value, handed down whole, so no one passes twelve arguments on."""
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,10 +57,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             for name, allowed in _ALLOWED.items()
             if (value := getattr(self, name)) not in allowed
         ]
-        if self.proxy is not None and not self.proxy.partition("://")[2]:
+        if self.proxy is not None and ("://" not in self.proxy or proxy_url(self.proxy) is None):
             faults.append("the proxy is not a URL such as http://host:port")
         if faults:
             raise UsageError(f"These settings cannot be: {'; '.join(faults)}.")
+
+
+def proxy_url(text: str) -> str | None:
+    """The URL of an HTTP proxy, whose scheme may be left out; None for what cannot be one."""
+    try:
+        parts = urlsplit(text if "://" in text else f"http://{text}")
+        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    return parts.geturl() if is_good and not re.search(r"[\s\x00-\x1f\x7f]", text) else None
 
 
 _LEAST: dict[str, float] = {

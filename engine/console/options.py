@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -13,7 +12,7 @@ from engine.console.sizes import parse_rate, parse_size
 from engine.digest import Digest
 from engine.errors import EngineError, UsageError
 from engine.library.finding import Request
-from engine.settings import DEFAULT_SEGMENT, MIB, Settings, home
+from engine.settings import DEFAULT_SEGMENT, MIB, Settings, home, proxy_url
 from engine.sources import Choice
 from engine.store.aliases import Aliases
 
@@ -233,14 +232,10 @@ def _readable(text: str) -> str:
 
 
 def _proxy(text: str) -> str:
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        is_good = False
-    if not is_good:
+    proxy = proxy_url(text)
+    if proxy is None:
         raise UsageError("--proxy takes the address of an HTTP proxy, such as http://proxy.example:3128.")
-    return parts.geturl()
+    return proxy
 
 
 def _absolute(text: str) -> Path:

@@ -5,7 +5,6 @@ Not thread-safe: every lane has its own Wire. Foreign exceptions are translated 
 """
 
 import http.client
-import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,13 +17,14 @@ from urllib3 import exceptions as u3
 from urllib3.util import Timeout
 
 from engine import __version__
-from engine.errors import NetworkError, RedirectRefused
+from engine.errors import NetworkError, RedirectRefused, UsageError
 from engine.settings import Settings
 from engine.telemetry import hide_signed_urls, redact
 from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.challenge import TokenRequest, bearer_challenge, repository_of
 from engine.transport.metered import Meter, NoMeter, connection_classes
+from engine.transport.proxies import Proxies, proxy_headers
 from engine.transport.rate_limit import exhausted_s
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
 from engine.transport.retry import Failure, WireError
@@ -88,7 +88,7 @@ class Wire:
         self._turn = turn
         self._pools: dict[tuple[str, str], urllib3.HTTPConnectionPool] = {}
         self._addresses: dict[str, list[str]] = {}
-        self._proxies = _proxies(settings)
+        self._proxies = Proxies(settings)
         hide_signed_urls()
 
     def open(
@@ -100,7 +100,7 @@ class Wire:
         read_timeout_s: float | None = None,
         must_be_public: bool = False,
     ) -> Answer:
-        """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError.
+        """Send a request and follow redirects. Returns with the body unread. Raises WireError, PathError, UsageError.
 
         must_be_public: a public server has led to url in an earlier answer, whose names may lead elsewhere by now.
         """
@@ -227,7 +227,7 @@ class Wire:
                 f"A public server redirects to {urlsplit(url).hostname!r}, which is the private address "
                 f"{private}. Refused: it could be aimed at services of your own network."
             )
-        return [""] if self._proxy_for(url) else self._resolved(url)
+        return [""] if self._proxies.of(url) else self._resolved(url)
 
     def _resolved(self, url: str) -> list[str]:
         """Addresses of url's host in this lane's order; asked once, then remembered until forget()."""
@@ -253,7 +253,7 @@ class Wire:
 
     def _private(self, url: str) -> str | None:
         """A private address that url leads to, if it does; through a proxy only the name can tell."""
-        if self._proxy_for(url):
+        if self._proxies.of(url):
             host = urlsplit(url).hostname or ""
             return None if addresses.sounds_public(host) else host
         return next((a for a in self._resolved(url) if not addresses.is_public(a)), None)
@@ -270,9 +270,9 @@ class Wire:
         parts = urlsplit(url)
         host = parts.hostname or ""
         secure = parts.scheme.lower() == "https"
-        if proxy := self._proxy_for(url):
+        if proxy := self._proxies.of(url):
             manager = urllib3.ProxyManager(
-                proxy, ssl_context=tls_context(self._settings), proxy_headers=_proxy_headers(proxy)
+                proxy, ssl_context=tls_context(self._settings), proxy_headers=proxy_headers(proxy)
             )
             return manager.connection_from_host(host, parts.port, parts.scheme.lower())
         if secure:
@@ -285,45 +285,6 @@ class Wire:
             )
         return urllib3.HTTPConnectionPool(address, parts.port or 80, maxsize=1)
 
-    def _proxy_for(self, url: str) -> str | None:
-        parts = urlsplit(url)
-        if not self._proxies:
-            return None
-        if self._settings.proxy:
-            return self._settings.proxy
-        from urllib.request import proxy_bypass
-
-        if proxy_bypass(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):
-            return None
-        return self._proxies.get(parts.scheme.lower()) or self._proxies.get("all")
-
-
-def _proxies(settings: Settings) -> dict[str, str]:
-    """Proxies by scheme; urllib.request is only loaded where the environment names one."""
-    if settings.proxy:
-        return {"http": settings.proxy, "https": settings.proxy}
-    if not any(name.lower().endswith("_proxy") and value for name, value in os.environ.items()):
-        return {}
-    from urllib.request import getproxies_environment
-
-    found = getproxies_environment()
-    return {
-        scheme: proxy if "://" in proxy else f"http://{proxy}"
-        for scheme, proxy in found.items()
-        if scheme != "no"
-    }
-
-
-def _proxy_headers(proxy: str) -> dict[str, str]:
-    """Basic credentials that a proxy URL carries."""
-    parts = urlsplit(proxy)
-    if parts.username is None:
-        return {}
-    from urllib.parse import unquote
-
-    user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return dict(urllib3.make_headers(proxy_basic_auth=user))
-
 
 @contextmanager
 def _translated(url: str) -> Iterator[None]:
@@ -331,7 +292,7 @@ def _translated(url: str) -> Iterator[None]:
     shown = redact(url)
     try:
         yield
-    except WireError:
+    except (WireError, UsageError):
         raise
     except RedirectRefused as exc:
         raise WireError(Failure(kind="redirect", message=str(exc), url=shown)) from exc

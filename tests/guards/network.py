@@ -3,6 +3,7 @@
 from tests.guards.guard import Guard
 
 _WIRE = "engine/transport/wire.py"
+_PROXIES = "engine/transport/proxies.py"
 _OCI = "engine/sources/oci.py"
 _TESTS = "tests/integration/test_faults_network.py"
 _TESTS_OF_MANIFESTS = "tests/integration/test_faults_manifests.py"
@@ -20,21 +21,21 @@ GUARDS = (
     ),
     Guard(
         "proxies of the environment are used",
-        _WIRE,
-        'return self._proxies.get(parts.scheme.lower()) or self._proxies.get("all")',
-        "return None",
+        _PROXIES,
+        'name = next((name for name in (parts.scheme.lower(), "all") if self._by_scheme.get(name)), None)',
+        "name = None",
         (f"{_TESTS}::test_plain_http_goes_through_its_proxy", f"{_TESTS}::test_tls_goes_through_a_tunnel"),
     ),
     Guard(
         "a proxy gets its password",
-        _WIRE,
+        _PROXIES,
         "return dict(urllib3.make_headers(proxy_basic_auth=user))",
         "return {}",
         (f"{_TESTS}::test_a_proxys_password_is_for_the_proxy",),
     ),
     Guard(
         "NO_PROXY excepts a server",
-        _WIRE,
+        _PROXIES,
         'if proxy_bypass(f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname or ""):',
         "if False:",
         (f"{_TESTS}::test_what_is_excepted_from_the_proxy_is_asked_directly",),

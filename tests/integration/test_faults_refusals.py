@@ -166,6 +166,18 @@ def test_a_proxy_that_cannot_be_reached_is_blamed_itself(trial: Trial) -> None:
     trial.assert_failed(result, "through the proxy", "HTTP_PROXY")
 
 
+@pytest.mark.parametrize(
+    "proxy", ["http://", ":::", "http://[", "socks5://h:1", "ftp://h", "http://a b", "http://h:99999"]
+)
+@pytest.mark.row("network/proxy-that-is-none")
+def test_a_proxy_that_cannot_be_one_is_named(trial: Trial, proxy: str) -> None:
+    """What stands in HTTP_PROXY is the user's own mistake, and no fault of the server; it may hold a password."""
+    env = {"HTTP_PROXY": proxy, "http_proxy": None, "NO_PROXY": None, "no_proxy": None}
+    result = trial.command.run(*trial.arguments(), env=env).check(2)
+    trial.assert_failed(result, "HTTP_PROXY is not the address of an HTTP proxy")
+    assert trial.origin.requests == []
+
+
 def test_an_error_code_of_the_hub_at_a_plain_address(trial: Trial) -> None:
     """Other servers send X-Error-Code, too: what has no revisions is not said to lack a file of one."""
     trial.origin.fault("status", code=403, headers={"X-Error-Code": "EntryNotFound"})

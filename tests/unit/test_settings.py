@@ -15,6 +15,8 @@ from engine.settings import Settings, home
         ("limit_rate", 0),
         ("stall_timeout_s", -0.5),
         ("proxy", "garbage"),
+        ("proxy", "socks5://h:1"),
+        ("proxy", "http://"),
         ("hash", "md5"),
         ("hash", "none"),
         ("allocate", "all"),
