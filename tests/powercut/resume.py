@@ -81,10 +81,10 @@ class Resume:
         ended = LeaseEnded(0, lease.lease, lease.file)
         if lease.is_probe and len(self._content) <= lease.whole:
             content = content_of(self._content, self._settings.segment_size, lease.algorithms)
-            self._transfer.whole_came(Whole(opened, self._content, content, ended))
+            self._transfer.whole_came(Whole(opened, self._content, content, ended), time.monotonic())
         else:
             if lease.wants_facts:
-                proceed = self._transfer.opened(opened, may_proceed=lambda _: True)
+                proceed = self._transfer.opened(opened, time.monotonic(), may_proceed=lambda _: True)
                 if proceed is not None:
                     span = Span(span.start, proceed.stop or span.start)
             for message in self._write(lease, span):
