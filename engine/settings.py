@@ -3,7 +3,6 @@
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -11,6 +10,10 @@ from engine.errors import UsageError
 
 MIB = 1 << 20
 DEFAULT_SEGMENT = 8 * MIB
+_PROXY = re.compile(
+    r"https?://([A-Za-z0-9._~!$&'()*+,;=:%-]{0,512}@)?([A-Za-z0-9._-]{1,255}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(:(?P<port>[0-9]{1,5}))?/?",
+    re.IGNORECASE,
+)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +68,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 def proxy_url(text: str) -> str | None:
     """The URL of an HTTP proxy, whose scheme may be left out; None for what cannot be one."""
-    try:
-        parts = urlsplit(text if "://" in text else f"http://{text}")
-        is_good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
+    url = text if "://" in text else f"http://{text}"
+    match = _PROXY.fullmatch(url)
+    if not match or not 0 < int(match["port"] or 80) < 1 << 16:
         return None
-    return parts.geturl() if is_good and not re.search(r"[\s\x00-\x1f\x7f]", text) else None
+    return url if match["v6"] is None or _is_ipv6(match["v6"]) else None
+
+
+def _is_ipv6(text: str) -> bool:
+    import socket  # nearly nobody has such a proxy
+
+    try:
+        socket.inet_pton(socket.AF_INET6, text)
+    except OSError:
+        return False
+    return True
 
 
 _LEAST: dict[str, float] = {

@@ -32,7 +32,7 @@ def parse_size(text: str) -> int:
 
 def parse_rate(text: str) -> int:
     """Bytes a second from "10MB/s", "10M" or "500KiB/s". Raises UsageError; bits are refused, not guessed at."""
-    bare = re.sub(r"(?i)\s*(?:/s|ps)$", "", text.strip())
+    bare = re.sub(r"(?i)(?:/s|ps)$", "", text.strip())
     if re.search(r"(?i)bits?$", bare):
         raise UsageError(f"A rate is in bytes, not bits: {text[:40]!r}. Write it as 10MB/s or 500k.")
     try:

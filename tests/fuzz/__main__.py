@@ -66,7 +66,7 @@ def _in_own_process(name: str, asked: argparse.Namespace) -> tuple[int, dict[str
     found: dict[str, Any] = json.loads(last) if last.startswith("{") else {}
     units = re.search(r"number_of_executed_units: (\d+)", done.stderr)  # libFuzzer's own words
     said = found.get("said") or (
-        f"{units[1]} inputs, no fault" if units and not done.returncode else done.stderr
+        f"{units[1]} inputs, no fault" if units and not done.returncode else done.stderr[-2000:]
     )
     print(f"{name:16} {said}", flush=True)
     return done.returncode, found

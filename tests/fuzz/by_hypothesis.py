@@ -58,6 +58,7 @@ def _round(target: Target, run: Run, **options: Any) -> int:
         **options,
         database=None,
         deadline=None,
+        report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )

@@ -6,11 +6,13 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import msgspec
+import urllib3
 from hypothesis import strategies as st
 
 from engine.console.sizes import format_rate, format_seconds, format_size, parse_rate, parse_size
 from engine.errors import UsageError
-from engine.settings import Settings, home
+from engine.settings import Settings, home, proxy_url
+from engine.transport.proxies import proxy_headers
 from tests.fuzz.documents import as_json, one_of, record, sizes
 from tests.fuzz.target import simple
 
@@ -18,8 +20,8 @@ _WHOLE = ("connections", "processes", "segment_size", "limit_rate", "retries", "
 
 
 def _settings(data: bytes) -> None:
-    """As a worker gets them, and as a program makes them; sizes and rates as they are typed; a store as the environment
-    names it, which cannot hold a zero byte."""
+    """As a worker gets them, and as a program makes them; sizes, rates and a proxy as they are typed; a store as the
+    environment names it, which cannot hold a zero byte."""
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         msgspec.json.decode(data, type=Settings)
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -29,6 +31,9 @@ def _settings(data: bytes) -> None:
     typed = data.decode("utf-8", "surrogateescape")
     with suppress(UsageError), patch.dict(os.environ, {"JARVIS_HOME": typed.partition("\0")[0]}):
         assert home().is_absolute()
+    if (proxy := proxy_url(typed)) is not None:
+        with urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy)) as manager:
+            manager.connection_from_host("h", 80, "http")
     for parse, shown in ((parse_size, format_size), (parse_rate, format_rate)):
         with suppress(UsageError):
             size = parse(typed)
@@ -55,9 +60,12 @@ settings = simple(
             allocate=st.sampled_from(["full", "y"]),
         )
     )
-    | one_of("8MiB 500k 10MB/s 10mbit 1.5gb 9999999T 0 4e9 ~/x ~nobody-here ../x", "1.5 GB", ""),
+    | one_of("8MiB 500k 10MB/s 10mbit 1.5gb 9999999T 0 4e9 ~/x ~nobody-here ../x", "1.5 GB", "")
+    | one_of(
+        "h:1 http://u:p@h:3128 https://[::1]:1/ socks5://h HTTP://H:0 http://h:99999 http://[", "ü:1", "h h"
+    ),
     (
-        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN ~ / '
+        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN ~ / http:// : [ ] @ % '
         b"1e999 \xc2\xb2"
     ).split(),
     "settings.py",
