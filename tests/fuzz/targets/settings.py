@@ -65,8 +65,8 @@ settings = simple(
         "h:1 http://u:p@h:3128 https://[::1]:1/ socks5://h HTTP://H:0 http://h:99999 http://[", "ü:1", "h h"
     ),
     (
-        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN ~ / http:// : [ ] @ % '
-        b"1e999 \xc2\xb2"
+        b'"connections": "processes": "segment_size": "proxy": { } null -1 0 9 . k Mi B /s bit NaN ~ / '
+        b"http:// : [ ] @ % 1e999 \xc2\xb2"
     ).split(),
     "settings.py",
     "console/sizes.py",
