@@ -56,8 +56,9 @@ def _run() -> int:
 def _explain(exc: Exception) -> int:
     """An error that ends the command, in one paragraph on stderr; its exit code."""
     from engine.console.exit_codes import exit_code
-    from engine.console.streams import printable, stderr, stdout
+    from engine.console.streams import stderr, stdout
     from engine.errors import EngineError
+    from engine.plain_text import printable
 
     if isinstance(exc, EngineError):
         stderr().say(printable(f"error: {exc}"))

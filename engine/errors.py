@@ -8,7 +8,7 @@ class breaks it up with an invisible WORD JOINER wherever it is not meant.
 
 from typing import Any, ClassVar
 
-_JOINER = "\u2060"
+from engine.plain_text import JOINER, printable
 
 
 def _revive(kind: "type[EngineError]", args: tuple[Any, ...]) -> "EngineError":
@@ -18,7 +18,7 @@ def _revive(kind: "type[EngineError]", args: tuple[Any, ...]) -> "EngineError":
 
 
 class EngineError(RuntimeError):
-    """Root of all errors of this package. `str(error)` is fit for a person."""
+    """Root of all errors of this package. `str(error)` is one line that is fit for a person and a terminal."""
 
     _marks: ClassVar[tuple[str, ...]] = ()
 
@@ -28,10 +28,10 @@ class EngineError(RuntimeError):
         return _revive, (type(self), self.args), self.__dict__
 
     def __str__(self) -> str:
-        text = super().__str__()
+        text = printable(super().__str__())
         for mark in ("SHA256", "404"):
             if mark not in self._marks:
-                text = text.replace(mark, mark[0] + _JOINER + mark[1:])
+                text = text.replace(mark, mark[0] + JOINER + mark[1:])
         return text
 
 

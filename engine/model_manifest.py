@@ -22,6 +22,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
+from engine.plain_text import printable
 from engine.remote_file import RemoteName
 from engine.store.disk import disk_errors, open_regular, sync_folder
 from engine.telemetry import Log
@@ -416,6 +417,6 @@ def _read(place: Path) -> ModelManifest | Broken | None:
 
 
 def _broken(place: Path, why: str) -> Broken:
-    clean = "".join(c if c.isprintable() else "?" for c in why)[:300]
+    clean = printable(why)[:300]
     _log.warning("manifest.broken", path=str(place), why=clean)
     return Broken(place, clean)

@@ -1,8 +1,9 @@
 """`jarvis alias`: list, set and remove the user's own shortcuts."""
 
-from engine.console.streams import printable, stderr, stdout
+from engine.console.streams import stderr, stdout
 from engine.errors import UsageError
 from engine.model_registry import ModelRegistry
+from engine.plain_text import printable
 from engine.settings import home
 from engine.store.aliases import Aliases
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from engine.console.sizes import format_rate, format_size
-from engine.console.streams import Lines, printable
+from engine.console.streams import Lines
 from engine.console.tally import Standing, Tally
 from engine.model_downloader import format_eta
+from engine.plain_text import printable
 from engine.transfer.events import Event, Progress
 
 if TYPE_CHECKING:

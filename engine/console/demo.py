@@ -18,8 +18,9 @@ import msgspec
 import engine
 from engine.console.gguf_file import write_gguf
 from engine.console.sizes import format_size
-from engine.console.streams import printable, stdout
+from engine.console.streams import stdout
 from engine.errors import DigestMismatch, EngineError
+from engine.plain_text import printable
 from engine.settings import MIB
 from engine.transfer.admission import hash_file
 

@@ -16,8 +16,9 @@ import msgspec
 from engine import __version__
 from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_seconds, format_size
-from engine.console.streams import printable, stdout
+from engine.console.streams import stdout
 from engine.errors import AccessDenied, EngineError, NetworkError
+from engine.plain_text import printable
 from engine.settings import MIB, Settings, home
 from engine.telemetry import redact
 from engine.transport.auth import hub_credentials, hub_endpoint, hub_token

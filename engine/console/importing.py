@@ -7,9 +7,10 @@ import msgspec
 
 from engine.console.exit_codes import combined, exit_code
 from engine.console.sizes import format_size
-from engine.console.streams import printable, stderr, stdout
+from engine.console.streams import stderr, stdout
 from engine.errors import EngineError
 from engine.library.importing import Imported, import_from
+from engine.plain_text import printable
 
 
 def run_import(paths: Sequence[str], *, as_json: bool) -> int:

@@ -8,13 +8,14 @@ import msgspec
 from engine.console.exit_codes import combined, exit_code
 from engine.console.pulling import run_pull
 from engine.console.sizes import format_size
-from engine.console.streams import printable, stderr, stdout
+from engine.console.streams import stderr, stdout
 from engine.errors import EngineError
 from engine.library.collection import collect
 from engine.library.lookup import find_model, manifests
 from engine.library.removal import Removed, remove_model
 from engine.library.updates import Standing, find_again, look_for_updates
 from engine.model_manifest import ModelManifest
+from engine.plain_text import printable
 from engine.settings import Settings
 
 

@@ -6,10 +6,11 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from engine.console.sizes import format_rate, format_size
-from engine.console.streams import Lines, printable
+from engine.console.streams import Lines
 from engine.console.tally import Tally
 from engine.console.words import progress_line
 from engine.model_downloader import format_eta
+from engine.plain_text import printable
 from engine.transfer.events import Event
 
 EVERY_S = 3.0

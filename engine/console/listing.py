@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from engine.console.sizes import format_size
-from engine.console.streams import printable, stderr, stdout
+from engine.console.streams import stderr, stdout
 from engine.errors import PathError
 from engine.library.lookup import manifests
 from engine.library.views import folder_name, views_of
 from engine.model_manifest import Broken, Layer, ModelManifest
 from engine.model_path import quantization_of
+from engine.plain_text import printable
 from engine.settings import home
 from engine.store import layout
 

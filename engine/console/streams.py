@@ -70,9 +70,3 @@ def detach() -> None:
         except (OSError, ValueError):
             os.dup2(null, stream.fileno())
     os.close(null)
-
-
-def printable(text: str) -> str:
-    """One line that cannot command a terminal, whatever a server put into it."""
-    line = " ".join(part.strip() for part in text.splitlines())
-    return "".join(c if c.isprintable() or c == "\u2060" else "?" for c in line)

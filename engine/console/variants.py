@@ -7,10 +7,11 @@ import msgspec
 from engine.console.advice import ADVICE
 from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_size
-from engine.console.streams import printable, stderr, stdout
+from engine.console.streams import stderr, stdout
 from engine.library.finding import Request, credentials_for
 from engine.library.fitting import available_memory
 from engine.model_path import ModelPath
+from engine.plain_text import printable
 from engine.settings import Settings, home
 from engine.sources import Choice
 from engine.sources.survey import survey

@@ -11,6 +11,7 @@ from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
 from engine.library.splits import missing_shards
 from engine.model_manifest import ModelManifest
+from engine.plain_text import printable
 from engine.safetensors_header import read_weights
 from engine.store.disk import open_regular
 from engine.telemetry import Log
@@ -96,8 +97,7 @@ def _clean(text: str | None) -> str | None:
     """A stranger's text as one short line that cannot command a terminal; None where nothing is left."""
     if text is None:
         return None
-    kept = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(kept.split())[:_MAX_TEXT].rstrip() or None
+    return " ".join(printable(text, " ").split())[:_MAX_TEXT].rstrip() or None
 
 
 def _count(weights: int | None) -> str | None:

@@ -192,8 +192,7 @@ def _decoded(body: bytes, kind: type[_T], url: str) -> _T:
 
 
 def _broken(url: str, why: str) -> ProtocolViolation:
-    clean = "".join(c if c.isprintable() else "?" for c in why)
     return ProtocolViolation(
-        f"{redact(url)} does not answer as a Hub does: {clean}. Check the registry's address.",
+        f"{redact(url)} does not answer as a Hub does: {why}. Check the registry's address.",
         url=redact(url),
     )

@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from engine.digest import Digest
+from engine.plain_text import printable
 from engine.telemetry import redact
 from engine.transport.auth import origin_of
 
@@ -53,6 +54,6 @@ def next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> st
 
 def in_words(names: Iterable[str]) -> str:
     """Names for an error's text: sorted, harmless to a terminal, at most twenty."""
-    clean = sorted({"".join(c if c.isprintable() else "?" for c in name)[:120] for name in names})
+    clean = sorted({printable(name)[:120] for name in names})
     more = f" and {len(clean) - _SHOWN} more" if len(clean) > _SHOWN else ""
     return ", ".join(clean[:_SHOWN]) + more if clean else "none"

@@ -14,6 +14,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import ProtocolViolation
+from engine.plain_text import printable
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -153,4 +154,4 @@ def _converted(document: Any, kind: type[_T], url: str) -> _T:
 
 
 def _clean(exc: BaseException) -> str:
-    return "".join(c if c.isprintable() else "?" for c in str(exc) or type(exc).__name__)[:200]
+    return printable(str(exc) or type(exc).__name__)[:200]

@@ -102,7 +102,6 @@ def _in_config(body: bytes) -> str | None:
 
 
 def _broken(url: str, why: str) -> ProtocolViolation:
-    clean = "".join(c if c.isprintable() else "?" for c in why)
     return ProtocolViolation(
-        f"{redact(url)} is no list of tags: {clean}. Check the registry's address.", url=redact(url)
+        f"{redact(url)} is no list of tags: {why}. Check the registry's address.", url=redact(url)
     )

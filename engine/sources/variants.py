@@ -13,6 +13,7 @@ import msgspec
 from engine.errors import EngineError, NotFound
 from engine.gguf_header import GgufHeader, read_header
 from engine.model_path import ModelPath
+from engine.plain_text import printable
 from engine.sources.gguf import Model, default, is_model, models_in, with_tag
 from engine.sources.huggingface import HuggingFace
 from engine.sources.listing import Entry, in_words
@@ -57,7 +58,7 @@ class Survey(msgspec.Struct, frozen=True):
         fitting = [variant for variant in self.variants if variant.memory <= available_bytes]
         if not fitting:
             needs = ", ".join(
-                f"{_clean(variant.name)} {_gb(variant.memory)} (files {_gb(variant.size)})"
+                f"{printable(variant.name)} {_gb(variant.memory)} (files {_gb(variant.size)})"
                 for variant in self.variants[:20]
             )
             raise EngineError(
@@ -155,7 +156,3 @@ class _Remote:
 
 def _gb(size_bytes: int) -> str:
     return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 50_000_000 else f"{size_bytes / 1e6:.1f} MB"
-
-
-def _clean(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)

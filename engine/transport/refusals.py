@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
+from engine.plain_text import printable
 from engine.telemetry import redact
 from engine.transport.challenge import repository_of
 
@@ -181,4 +182,4 @@ def _registry_error(errors: object) -> str:
 
 
 def _clean(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return " ".join(printable(text, " ").split())

@@ -82,3 +82,9 @@ def test_one_root():
     assert all(isinstance(sample, EngineError) and isinstance(sample, RuntimeError) for sample in SAMPLES)
     assert issubclass(PathError, ValueError)
     assert issubclass(UsageError, ValueError)
+
+
+def test_an_error_is_one_line_that_cannot_command_a_terminal():
+    """Servers choose ETags, names and reasons, and these stand in messages."""
+    error = NetworkError("its ETag is \x1b[2J\nnow\u202e", url="")
+    assert str(error) == "its ETag is ?[2J now?"

@@ -89,8 +89,8 @@ hub = simple(
 
 
 def _split_names(data: bytes) -> None:
-    """Names of a listing, a line each."""
-    names = list(dict.fromkeys(line.decode("utf-8", "replace") for line in data.split(b"\n")))
+    """Names of a listing, a line each, and none longer than a listing lets in."""
+    names = list(dict.fromkeys(line.decode("utf-8", "replace")[:4096] for line in data.split(b"\n")))
     entries = [Entry(name, size) for size, name in enumerate(names)]
     models = gguf.models_in(entry for entry in entries if gguf.is_model(entry.path))
     for quant in (None, "Q8_0", names[0][:20]):

@@ -5,8 +5,9 @@ import io
 import pytest
 
 from engine.console.lines import PlainView
-from engine.console.streams import Lines, printable
+from engine.console.streams import Lines
 from engine.console.tally import Tally
+from engine.plain_text import printable
 from engine.transfer.events import Event, Plan
 from tests.unit.console.made import file_done, progress
 
