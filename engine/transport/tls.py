@@ -28,7 +28,7 @@ class TlsStream:
         self._received = memoryview(bytearray(_RECEIVE_BYTES))
         self._readers = 0
         self._is_closed = self._has_ended = False
-        self._failure: ssl.SSLError | None = None
+        self._failure: ssl.SSLError | ConnectionError | None = None
         self._handshake()
 
     def __getattr__(self, name: str) -> Any:
@@ -36,8 +36,9 @@ class TlsStream:
         return getattr(self.wire, name)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:  # noqa: ARG002 - a socket's signature
-        """Fill buffer with what has come, waiting only for the first byte. 0 at the end, also at one without
-        close_notify: whoever reads knows how much must come."""
+        """Fill buffer with what has come, waiting only for the first byte. 0 at an end with close_notify; one without
+        raises ConnectionResetError: a body that only its end delimits would pass for a whole one, and anybody on the
+        way can send that end (RFC 9112 §9.8)."""
         view = memoryview(buffer)
         if self._failure is not None:
             raise self._failure
@@ -64,8 +65,12 @@ class TlsStream:
                 filled += int(count)
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+        except ssl.SSLZeroReturnError:
             self._has_ended = True
+        except ssl.SSLEOFError:
+            self._failure = ConnectionResetError(
+                "it ended without TLS saying so, and may have been cut short"
+            )
         except ssl.SSLError as exc:
             self._failure = exc
         self._answer()
@@ -214,5 +219,11 @@ def _make_context(settings: Settings) -> ssl.SSLContext:
         # truststore asks macOS and Windows themselves, and knows where other systems hide their bundle.
         import truststore
 
-        return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        class Strict(truststore.SSLContext):
+            """An end without close_notify is an error, as in TlsStream."""
+
+            def wrap_socket(self, sock: socket.socket, *args: Any, **options: Any) -> ssl.SSLSocket:
+                return super().wrap_socket(sock, *args, **options | {"suppress_ragged_eofs": False})
+
+        return Strict(ssl.PROTOCOL_TLS_CLIENT)
     return context

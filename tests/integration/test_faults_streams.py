@@ -168,6 +168,21 @@ def test_a_reset_is_never_taken_for_the_end(try_file: Callable[..., Trial]) -> N
     trial.assert_exact()
 
 
+@pytest.mark.row("body/http10-cut-below-tls")
+def test_an_end_that_tls_does_not_confirm_is_never_taken_for_the_end(
+    try_file: Callable[..., Trial], tls: Certificates
+) -> None:
+    """Anybody on the way can end a connection, but not say so within TLS (RFC 9112 §9.8)."""
+    trial = try_file(SIZE, tls=tls, ranges=False, framing="close")
+    cut = trial.origin.fault("cut", after_bytes=MIB, times=2)
+    result = trial.pull("--retries", 1, code=5)
+    assert trial.origin.fired("cut") == 2
+    trial.assert_failed(result, "may have been cut short")
+    assert cut.fired == 2
+    trial.pull()
+    trial.assert_exact()
+
+
 # Informational responses
 
 

@@ -36,6 +36,7 @@ def connect(tls) -> Iterator[Callable[..., TlsStream]]:
             def serve() -> None:
                 with contextlib.suppress(OSError), context.wrap_socket(far, server_side=True) as wire:
                     script(wire)
+                    wire.unwrap()
                 far.close()
 
             thread = threading.Thread(target=serve)
@@ -160,6 +161,24 @@ def test_bytes_before_a_forged_record_are_handed_out(connect):
     for _ in range(2):
         with pytest.raises(ssl.SSLError):
             stream.recv_into(buffer)
+    stream.close()
+
+
+def test_an_end_without_close_notify_is_none(connect):
+    """What came before it is handed out; then an error, for a body may lack its end."""
+
+    def script(wire: ssl.SSLSocket) -> None:
+        wire.sendall(CONTENT[:5000])
+        socket.socket(fileno=wire.detach()).close()
+
+    stream = connect(script)
+    got, buffer = bytearray(), bytearray(1 << 20)
+    with pytest.raises(ConnectionResetError, match="cut short"):
+        while count := stream.recv_into(buffer):
+            got += buffer[:count]
+    assert got == CONTENT[:5000]
+    with pytest.raises(ConnectionResetError):
+        stream.recv_into(buffer)
     stream.close()
 
 
