@@ -90,6 +90,10 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         raise _refused(lease, answer, misfit)
     if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise misfit("encoding", "sent compressed content although none was asked for.")
+    if answer.status == 206 and answer.headers.get("content-type", "").lower().startswith(
+        "multipart/byteranges"
+    ):
+        raise misfit("range", "answered one range in parts with frames around them.")  # RFC 9110 §15.3.7.2
     stated = answer.headers.get("content-length")
     if stated is not None and _int(stated) is None and "transfer-encoding" not in answer.headers:
         # Read to the end of the connection, as http.client would, a cut body would pass for a whole one.

@@ -1,4 +1,4 @@
-"""Where a redirect may lead. Pure; the loop itself is in client.py."""
+"""Where a redirect may lead. Pure; the loop itself is in wire.py."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -8,6 +8,8 @@ from engine.plain_url import match_plain
 from engine.telemetry import redact
 
 MAX_HOPS = 20
+_MAX_CHARACTERS = 8192
+"""RFC 9110 §4.1 asks of everybody to take 8,000; what is longer would fill errors and logs."""
 """As browsers and the Hub's client do."""
 
 _VISIBLE = re.compile("[!-~]*").fullmatch
@@ -63,6 +65,10 @@ def _joined(current: str, reference: str) -> str:
     that has none: both are judged before."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", reference):
         check_url(reference)
+    if len(reference) > _MAX_CHARACTERS:
+        raise PathError(
+            f"A URL of {len(reference)} characters is more than any server takes: {reference[:80]!r}…"
+        )
     if not _VISIBLE(reference):
         raise PathError(f"A URL may hold visible ASCII only: {redact(reference)[:200]!r}.")
     try:

@@ -129,6 +129,12 @@ REFUSED = [
         answer(content_range="bytes 8-15/101"),
         "range",
     ),
+    (
+        "frames of a multipart",
+        lease(),
+        answer(**GOOD, content_type="Multipart/byteranges; boundary=x"),
+        "range",
+    ),
     ("another ETag", lease(identity=KNOWN), answer(**GOOD | {"etag": '"v2"'}), "changed"),
     ("the first validator comes midway", lease(identity=Identity(size=100)), answer(**GOOD), "changed"),
     ("no validator comes", lease(identity=KNOWN), answer(**GOOD | {"etag": None}), "changed"),

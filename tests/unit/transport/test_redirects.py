@@ -64,6 +64,7 @@ REFUSED = [
     "/ü",
     "/\u202e",
     "https://ünï.example/c",
+    "/" + "x" * 8192,
 ]
 
 
