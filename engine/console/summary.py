@@ -8,6 +8,7 @@ from engine.console.sizes import format_rate, format_seconds, format_size
 from engine.console.words import how_verified
 from engine.transfer.events import FileDone
 from engine.transfer.job import Job
+from engine.transport.auth import hub_origins, origin_of
 
 WORTH_TELLING_S = 0.5
 """Where less time went, nobody asks where."""
@@ -22,10 +23,10 @@ def summary(
         return (
             f"{_count(len(files))} already there, {format_size(sum(f.size for f in files))}; nothing fetched."
         )
-    origins = {str(job.target): urlsplit(job.remote.url).hostname or "the server" for job in jobs}
+    tellers = {str(job.target): _teller(job) for job in jobs}
     sums = [f.sha256 if len(fresh) == 1 else None for f in fresh]
     checks = Counter(
-        how_verified(f.verified, sha256, _publisher(f, origins, typed=typed))
+        how_verified(f.verified, sha256, "you gave" if typed else tellers.get(f.path, "the server publishes"))
         for f, sha256 in zip(fresh, sums, strict=True)
     )
     parts = [_amount(fresh, len(files) - len(fresh), seconds), _checked(checks)]
@@ -80,8 +81,11 @@ def _checked(checks: Counter[str]) -> str:
     return f"– {'; '.join(f'{number} {words}' for words, number in checks.items())}."
 
 
-def _publisher(file: FileDone, origins: dict[str, str], *, typed: bool) -> str:
-    return "you gave" if typed else f"{origins.get(file.path, 'the server')} publishes"
+def _teller(job: Job) -> str:
+    """Of whose digest one speaks, where none was typed and one agreed."""
+    if job.remote.digest is None and origin_of(job.remote.url) not in hub_origins():
+        return "an earlier run was given"  # it stood in the journal; no answer of such a server tells one
+    return f"{urlsplit(job.remote.url).hostname or 'the server'} publishes"
 
 
 def _count(number: int) -> str:

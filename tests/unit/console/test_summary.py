@@ -47,6 +47,14 @@ def test_verification_is_told_as_it_was(
     assert ("verified" in line) == (verified is True)
 
 
+def test_a_digest_that_only_the_journal_knew_is_nobodys_publication() -> None:
+    """It was typed for an earlier run; a plain server tells none."""
+    remote = RemoteFile(name=RemoteName.parse("m.gguf"), url="https://files.example/m.gguf")
+    plain = loose_job(remote, Path("/models/m.gguf"))
+    line = summary([file_done()], [plain], seconds=0.1, cpu_s=None, typed=False)
+    assert line.endswith("verified against the digest that an earlier run was given.")
+
+
 def test_held_bytes_do_not_make_the_link_faster() -> None:
     """The rate counts what was fetched in this run; what was here already is said beside it."""
     line = summary(
