@@ -1,12 +1,41 @@
-"""Text of strangers: a server's words, a file's name, what a header says."""
+"""Text of strangers, a server's words or a file's name, made fit for errors, logs and terminals."""
+
+import re
+from threading import Lock
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, harmless, and ours (errors.py)."""
 
+_FEWEST_CHARACTERS = 6
+"""What is shorter may be a name, and is no secret for long."""
+_MOST_SECRETS = 1000
+_secrets: dict[str, None] = {}
+_lock = Lock()
+
 
 def printable(text: str, instead: str = "?") -> str:
-    """One line that cannot command a terminal, whatever a server put into it."""
+    """One line that cannot command a terminal and shows no secret, whatever a server put into it."""
+    text = conceal(text)
     if text.isprintable():
         return text.strip()
     line = " ".join(part.strip() for part in text.splitlines())
     return "".join(c if c.isprintable() or c == JOINER else instead for c in line)
+
+
+def keep_secret(value: str) -> None:
+    """From now on nobody in this process shows the words of a credential: servers repeat them, in what they say, in
+    addresses, tags and names."""
+    words = [word for word in re.split("[ =;,]+", value) if len(word) >= _FEWEST_CHARACTERS]
+    with _lock:
+        for word in words:
+            _secrets[word] = _secrets.pop(word, None)
+        for word in list(_secrets)[:-_MOST_SECRETS]:
+            del _secrets[word]
+
+
+def conceal(text: str) -> str:
+    """The text with *** for every word that `keep_secret` was told."""
+    for word in list(_secrets):
+        if word in text:
+            text = text.replace(word, "***")
+    return text

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from engine.plain_text import conceal
 from engine.plain_url import match_plain
 
 
@@ -96,6 +97,7 @@ def _keep_fields(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> tuple[tuple[str], dict[str, Any]]:
     """As text for whoever formats the standard way, and as fields for the JSON file."""
+    event = {key: conceal(value) if isinstance(value, str) else value for key, value in event.items()}
     shown = " ".join(
         f"{key}={value}" for key, value in event.items() if key not in ("event", "timestamp", "level")
     )

@@ -16,11 +16,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import PathError, UsageError
+from engine.plain_text import keep_secret
 from engine.plain_url import match_plain
 from engine.transport.challenge import basic, repository_of
 
 HUB = "https://huggingface.co"
 _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
+_SECRET_NAMES = re.compile("auth|token|key|secret|cookie|pass|credential|session", re.IGNORECASE)
+"""Of headers, whose values are hidden wherever they come back; an Accept is no secret."""
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
@@ -47,6 +50,12 @@ class Credentials(msgspec.Struct, frozen=True):
     earned: dict[str, str] = {}
     """Tokens that registries have given for a repository, by origin and repository. The one thing here that changes:
     all lanes of a process share it, and whoever renews a token renews it for all (transport/wire.py)."""
+
+    def __post_init__(self) -> None:
+        for headers in self.by_origin.values():
+            for name, value in headers.items():
+                if _SECRET_NAMES.search(name):
+                    keep_secret(value)
 
     def for_url(self, url: str) -> dict[str, str]:
         """The headers that a request to this URL may carry."""
@@ -80,6 +89,7 @@ def token_key(url: str) -> str:
 
 def _basic(token: str) -> dict[str, str]:
     _bearer(token)
+    keep_secret(token.partition(":")[2])
     return {"Authorization": basic(token)}
 
 

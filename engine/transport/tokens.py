@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from engine.errors import ProtocolViolation
+from engine.plain_text import keep_secret
 from engine.transport import ollama_key
 from engine.transport.auth import Credentials, token_key
 from engine.transport.bodies import read_bounded, status_failure
@@ -53,7 +54,9 @@ def _ask(realm: str, requests: list[TokenRequest], send: Send) -> str:
     for last, request in enumerate(requests, 1 - len(requests)):
         answer = send(request)
         if answer.status == 200:
-            return token_in(_body(answer), realm)
+            token = token_in(_body(answer), realm)
+            keep_secret(token)
+            return token
         failure = status_failure(answer)
         if last == 0 or failure.status not in _ASK_OTHERWISE:
             raise WireError(failure)

@@ -160,6 +160,7 @@ class Wire:
                     ),
                     request.url,
                     [],
+                    secrets=tuple(request.headers.values()),
                 )
 
         earn(self._credentials, url, challenge, sent, send)

@@ -1,9 +1,13 @@
 """Who gets which credentials: a second server writes down what it was sent, on every way that leads to one."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from engine.transport.challenge import basic
 from tests.certificates import Certificates
 from tests.connect_proxy import ConnectProxy
 from tests.integration.trial import MIB, Trial
@@ -87,3 +91,47 @@ def test_a_proxys_password_is_the_proxys_alone(try_file: Callable[..., Trial], t
     trial.assert_exact()
     assert trial.origin.requests and secrets_in(trial.origin.requests) == set()
     assert "secret" not in result.stdout + result.stderr
+
+
+TOKEN = "tok_S3cr3t0123"
+
+
+def everything_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.row("attack/31-secrets-repeated")
+def test_a_token_in_a_servers_headers_is_in_no_log_receipt_or_journal(
+    try_file: Callable[..., Trial], tmp_path: Path
+) -> None:
+    """A server that was given a token may put it into a tag of the file, which is remembered, or into an address."""
+    trial = try_file(etag=f'"{TOKEN}"')
+    trial.options = ("--token", TOKEN, "--log-file", tmp_path / "log", "--verbose")
+    told = trial.pull().stderr
+    trial.assert_exact()
+    trial.origin.add("moved", File(trial.content, redirect=f"http://127.0.0.1:1/{TOKEN}"))
+    trial.url, trial.target = trial.origin.url("moved"), trial.target.with_name("moved")
+    told += trial.pull("--retries", 0, code=5).stderr
+    assert TOKEN not in told
+    assert TOKEN.encode() not in everything_below(tmp_path)
+
+
+@pytest.mark.row("attack/31-secrets-repeated")
+def test_what_a_token_endpoint_repeats_is_not_shown(
+    origin_factory: Callable[..., Origin], jarvis: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A registry's realm is sent the password, and may say it when it refuses."""
+    given = basic("user:s3cr3tpw").partition(" ")[2]
+    origin = origin_factory()
+    challenge = {"WWW-Authenticate": f'Bearer realm="{origin.url("token")}"'}
+    origin.fault("status", when=lambda r: r.path.startswith("v2/"), code=401, headers=challenge)
+    body = json.dumps({"errors": [{"code": "DENIED", "message": f"no: {given} s3cr3tpw"}]}).encode()
+    refusal = origin.fault("status", path="token", code=403, body=body)
+    host = origin.base.partition("://")[2]
+    words = ("--token", "user:s3cr3tpw", "--log-file", tmp_path / "log", "--verbose")
+    told = jarvis("pull", f"{host}/team/tiny:v1", "-d", tmp_path / "out", *words).check(4).stderr
+    assert refusal.fired
+    assert "no:" in told
+    for word in (given, "s3cr3tpw"):
+        assert word not in told
+        assert word.encode() not in everything_below(tmp_path)
