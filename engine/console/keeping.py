@@ -11,7 +11,7 @@ from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
 from engine.errors import EngineError
 from engine.library.collection import collect
-from engine.library.lookup import find_model, manifests
+from engine.library.lookup import find_model, manifests, unreadable
 from engine.library.removal import Removed, remove_model
 from engine.library.updates import Standing, find_again, look_for_updates
 from engine.model_manifest import ModelManifest
@@ -72,14 +72,14 @@ def run_outdated(models: Sequence[str], *, as_json: bool) -> int:
             stdout().say(msgspec.json.encode(_fields(standing)).decode())
         elif standing.error is None:
             stdout().say(printable(f"{standing.model}: {_in_words(standing)}"))
-    return combined(_failed(s.error) for s in standings if s.error is not None)
+    return _faults(models, standings)
 
 
 def run_update(models: Sequence[str], *, as_json: bool) -> int:
     """Pull what has news, or may have; the exit code."""
     settings = Settings()
     standings = look_for_updates(chosen := _chosen(models), settings)
-    code = combined(_failed(s.error) for s in standings if s.error is not None)
+    code = _faults(models, standings)
     wanted = [
         m
         for m, s in zip(chosen, standings, strict=True)
@@ -89,6 +89,12 @@ def run_update(models: Sequence[str], *, as_json: bool) -> int:
         return code
     given = _pull_options([m.model_key for m in wanted], as_json=as_json)
     return run_pull(given, lambda options, _: find_again(wanted, options.settings)) or code
+
+
+def _faults(models: Sequence[str], standings: Sequence[Standing]) -> int:
+    """Tell them; the exit code. Where all models are meant, what cannot be read is one of them."""
+    errors = [standing.error for standing in standings if standing.error is not None]
+    return combined(_failed(error) for error in [*errors, *(() if models else unreadable())])
 
 
 def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:

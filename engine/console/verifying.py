@@ -13,6 +13,7 @@ from engine.console.reporter import Reporter
 from engine.console.sizes import format_size
 from engine.digest import Digest, start_hash
 from engine.errors import DigestMismatch, EngineError, NotFound, StoreError, UsageError
+from engine.library.lookup import unreadable
 from engine.library.mending import Subject, mend, subjects_of
 from engine.library.repair import bad_segments
 from engine.settings import MIB, home
@@ -47,6 +48,8 @@ def run_verify(texts: Sequence[str], sha256: str | None, manner: Manner, *, repa
                 _mend(subject, exc, receipts, reporter) if repair else _fail(subject, exc, reporter)
             except EngineError as exc:
                 _fail(subject, exc, reporter)
+        for fault in () if texts else unreadable():
+            reporter.failed(fault, file="")
         return reporter.end()
     finally:
         reporter.close()

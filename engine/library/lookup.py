@@ -1,6 +1,6 @@
 """Which model of this machine a person means."""
 
-from engine.errors import NotFound, PathError
+from engine.errors import NotFound, PathError, StoreError
 from engine.library.keys import key_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.settings import home
@@ -30,8 +30,20 @@ def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
 
     near = sorted(keys) if found else get_close_matches(text, keys, 5, 0.4)
     hint = f" Meant may be: {', '.join(near[:10])}." if near else " `jarvis list` shows what there is."
+    if manager.scan()[1]:
+        hint += " Some manifests cannot be read, too: `jarvis list` names them."
     what = "There is no model" if len(found) < 2 else f"{len(found)} models are called something like"
     raise NotFound(f"{what} {text[:200]!r} in the store.{hint}")
+
+
+def unreadable() -> list[StoreError]:
+    """Of all models, those of which nothing can be said: whoever asks about all of them is to hear of these."""
+    return [
+        StoreError(
+            f"{str(broken.path)!r} is no manifest: {broken.why.rstrip('.')}. Delete it, or pull its model again."
+        )
+        for broken in manifests().scan()[1]
+    ]
 
 
 def _canonical(text: str) -> str | None:

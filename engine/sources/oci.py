@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _log = Log(__name__)
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+_OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{16,}")
+"""Of an algorithm that says nothing to us (OCI image spec, "Digests")."""
 _MAX_TAGS = 100
 _MAX_DEPTH = 3
 """Indexes below each other: two are seen in the wild."""
@@ -164,6 +166,8 @@ def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -
     shown = redact(url)
     # The header is what the registry itself says of these bytes; another algorithm's says nothing to us.
     said = answer.headers.get("docker-content-digest", "")
+    if said and not _DIGEST.fullmatch(said) and not _OTHER_DIGEST.fullmatch(said):
+        raise broken(shown, "its Docker-Content-Digest is no digest")
     for promised in (pin, said if _DIGEST.fullmatch(said) else None):
         if promised is not None and promised != digest:
             raise DigestMismatch(

@@ -14,6 +14,7 @@ from engine.errors import EngineError, NotFound
 from engine.gguf_header import GgufHeader, read_header
 from engine.model_path import ModelPath
 from engine.plain_text import printable
+from engine.remote_file import RemoteName
 from engine.sources.gguf import Model, default, is_model, models_in, with_tag
 from engine.sources.huggingface import HuggingFace
 from engine.sources.listing import Entry, in_words
@@ -78,6 +79,8 @@ def survey_hub(client: "Client", source: HuggingFace, path: ModelPath, choice: C
         for entry in source.list_tree(client, path.model_id, commit)
         if is_model(entry.path) and not matches(entry.path, wish.exclude)
     ]
+    for entry in entries:
+        RemoteName.parse(entry.path)  # refused here as it would be by a pull
     if not entries:
         raise NotFound(f"{path.canonical} has no GGUF files, so it has no quantizations to choose among.")
     models = models_in(entries)

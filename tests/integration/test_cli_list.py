@@ -207,6 +207,21 @@ def test_show_what_is_not_there(jarvis: Jarvis, manager: ManifestManager) -> Non
     assert "jarvis list" in jarvis("show", "nothing-like-that").check(3).stderr
 
 
+@pytest.mark.parametrize(
+    "words", [["verify"], ["verify", "--repair"], ["verify", "--json"], ["outdated"], ["update"]]
+)
+def test_who_asks_about_all_models_hears_of_broken_manifests(
+    jarvis: Jarvis, manager: ManifestManager, words: list[str]
+) -> None:
+    """Silence would say that all is well, to a script above all."""
+    path = manager.manifest_dir / "ns_m.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("[[")
+    result = jarvis(*words).check(7)
+    assert str(path) in result.stdout + result.stderr
+    assert "is no manifest" in result.stdout + result.stderr
+
+
 def test_show_a_model_whose_manifest_is_broken(jarvis: Jarvis, manager: ManifestManager) -> None:
     """It is as good as not there, and the list says why."""
     put(manager, QWEN, "q.gguf")

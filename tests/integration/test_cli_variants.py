@@ -14,6 +14,7 @@ from engine.model_manifest import ManifestManager
 from engine.server.run import BackgroundServer
 from engine.store import layout
 from engine.store.aliases import Aliases
+from tests.hub import Hub
 from tests.origin import File
 
 
@@ -95,6 +96,20 @@ def test_variant_that_does_not_exist(jarvis, hub):
 def test_variants_of_nothing(jarvis, hub, text, code, told):
     """Where there are none, the reason is told."""
     assert told in jarvis("variants", text).check(code).stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["../../m-Q4_0.gguf", "m\x9b2J-Q4_0.gguf", "m\u202e-Q4_0.gguf", "m\n-Q4_0.gguf"]
+)
+@pytest.mark.parametrize("words", [[], ["--json"]], ids=["table", "json"])
+def test_variants_with_hostile_names_are_refused(jarvis, origin_factory, home, monkeypatch, name, words):
+    """A pull would refuse them; nobody is handed them as names of variants either."""
+    hub = Hub(origin_factory(), origin_factory())
+    hub.add("ns/m", {name: b"GGUF"})
+    monkeypatch.setenv("HF_ENDPOINT", hub.site.base)
+    result = jarvis("variants", "ns/m", *words).check(2)
+    assert result.stdout == ""
+    assert not set("\x9b\u202e") & set(result.stderr)
 
 
 def test_quant_auto_takes_the_largest_that_fits(jarvis, hub, tmp_path):

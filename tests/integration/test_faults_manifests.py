@@ -84,3 +84,14 @@ def test_a_pin_that_brings_another_manifest(
     assert_nothing(registry, tmp_path)
     pull(f"@{digest_of(BODY)}").check()
     assert len(list((tmp_path / "out").glob("*.gguf"))) == 1
+
+
+@pytest.mark.parametrize("said", ["sha256:zz", "sha256:" + "A" * 64, "zz", "sha256", "md5:short"])
+@pytest.mark.row("attack/19-manifest-digest-header")
+def test_a_manifests_digest_that_is_none_is_refused(
+    registry: Origin, pull: Callable[..., Result], tmp_path: Path, said: str
+) -> None:
+    """Too short, spelt otherwise, no digest at all: what it was meant to promise is not known."""
+    registry.add("v2/ns/m/manifests/v1", File(BODY, headers={"Docker-Content-Digest": said}))
+    one_error(pull(":v1").check(5), "its Docker-Content-Digest is no digest")
+    assert_nothing(registry, tmp_path)
