@@ -43,6 +43,8 @@ class Tally:
                     self._sizes[event.path] = event.size
                 if event.phase == "done":
                     self._end(event.path)
+                elif not event.lanes and event.phase != "verifying":
+                    del self._latest[event.path]  # it waits for its turn, or has failed
             case FileDone():
                 self._sizes[event.path] = self._done[event.path] = event.size
                 self._end(event.path)

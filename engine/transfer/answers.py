@@ -88,7 +88,7 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         )
 
     if answer.status not in (200, 206):
-        if lease.is_probe and answer.status == 416:
+        if lease.is_probe and lease.span is not None and answer.status == 416:
             return  # an empty file, or one that must be asked for without a range: the coordinator decides
         known = None if lease.has_digest else lease.identity
         if answer.status == 416 and known and (reason := _has_another_size(known, opened.identity)):

@@ -56,8 +56,11 @@ class Reports:
         )
 
     def end(self, transfer: FileTransfer, now: float) -> None:
-        """The file is over: say so, the last progress first. A failure is told by whoever called."""
-        tracker = self._trackers.pop(transfer.number)
-        if transfer.result is not None:
-            self._observer(tracker.last(now, transfer.result))
-            self._observer(transfer.result)
+        """The file is over: say so, the last progress first. A failure is told by whoever called; here only that no
+        connection works for the file any more."""
+        if transfer.result is None:
+            self._tell(transfer, (), now)
+            del self._trackers[transfer.number]
+            return
+        self._observer(self._trackers.pop(transfer.number).last(now, transfer.result))
+        self._observer(transfer.result)

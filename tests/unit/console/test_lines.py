@@ -99,3 +99,14 @@ def test_a_reader_that_went_away_is_no_error() -> None:
 def test_printable(text: str, safe: str) -> None:
     """One line, and nothing in it that a terminal obeys."""
     assert printable(text) == safe
+
+
+def test_connections_of_files_that_are_over_do_not_count() -> None:
+    """The last word on a file that failed, or waits, says that none works for it."""
+    tally = Tally({"/models/a": 5, "/models/b": 5})
+    tally.note(progress("a", lanes=3))
+    tally.note(progress("b", lanes=2))
+    assert tally.standing.lanes == 5
+    tally.note(progress("a", lanes=0))
+    assert tally.standing.lanes == 2
+    assert [event.file for event in tally.active] == ["b"]

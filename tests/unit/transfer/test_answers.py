@@ -172,6 +172,12 @@ REFUSED = [
         "range",
     ),
     ("If-Match failed", lease(identity=KNOWN), answer(412), "changed"),
+    (
+        "416 to a probe without a range",
+        lease(None, is_probe=True),
+        answer(416, content_range="bytes */0"),
+        "range",
+    ),
     ("416 in the middle", lease(identity=KNOWN), answer(416, content_range="bytes */100"), "range"),
     ("not found", lease(), answer(404), "status"),
     ("denied", lease(), answer(403), "status"),
