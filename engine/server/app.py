@@ -3,7 +3,7 @@
 import asyncio
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -19,6 +19,8 @@ from engine.telemetry import Log
 
 _log = Log("engine.server")
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+AT_WORK: Final = web.AppKey("at_work", set[Any])
+"""Protocols of the connections on which a request is being answered."""
 ANY_HOST: Final = frozenset({"*"})
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?", re.ASCII)
 _MAX_BODY_BYTES = 1 << 20
@@ -37,14 +39,19 @@ def make_app(
     """
     allowed = frozenset(name.lower() for name in (LOOPBACK_HOSTS if allow_hosts is None else allow_hosts))
 
+    at_work: set[Any] = set()
+
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        at_work.add(request.protocol)
         try:
             refusal = _host_refusal(request, allowed) or _page_refusal(request)
             answer = refusal or await handler(request)
         except (ConnectionError, asyncio.CancelledError):
             _log.info("request.aborted", method=request.method, path=request.path, client=request.remote)
             raise
+        finally:
+            at_work.discard(request.protocol)
         _log.info(
             "request.answered",
             method=request.method,
@@ -60,6 +67,7 @@ def make_app(
     catalogue, digests = Catalogue(root), Digests()
     registry = OciView(FolderModels(catalogue, digests), StoredModels(store) if store else None)
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY_BYTES)
+    app[AT_WORK] = at_work
     app.router.add_route("*", "/v2", registry.handle)
     app.router.add_route("*", "/v2/{path:.*}", registry.handle)
     app.router.add_route("*", "/{path:.*}", HubView(catalogue, digests).handle)

@@ -22,7 +22,7 @@ import msgspec
 from aiohttp import web
 
 from engine.remote_file import RemoteName
-from engine.server import tree
+from engine.server import patience, tree
 from engine.server.answering import Refused, View, joined, page_size
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing, Unsettled, is_commit
 from engine.server.digests import Digests, Published
@@ -229,7 +229,8 @@ async def _asked_paths(request: web.Request) -> tuple[list[str], bool]:
     """The body of paths-info, a form or JSON: paths, and whether details are wanted."""
     try:
         # Not by the charset that a request names: decoding punycode takes time by the square of its length.
-        body = (await request.read()).decode("utf-8")
+        async with asyncio.timeout(patience.BODY_S):
+            body = (await request.read()).decode("utf-8")
         if request.content_type == "application/json":
             asked = msgspec.json.decode(body, type=_PathsInfo)
             paths = [asked.paths] if isinstance(asked.paths, str) else asked.paths
@@ -237,6 +238,8 @@ async def _asked_paths(request: web.Request) -> tuple[list[str], bool]:
         else:
             form = Target((), parse_fields(body))
             paths, expand = form.all("paths"), form.is_set("expand")
+    except TimeoutError:
+        raise Refused(408, "BadRequest", "The body of the request did not come.") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
         raise Refused(400, "BadRequest", "The body must be a form or JSON with paths.") from exc
     if len(paths) > _MAX_PATHS:

@@ -121,14 +121,19 @@ async def _run(
 ) -> None:
     from aiohttp import web
 
+    from engine.server.app import AT_WORK
+    from engine.server.patience import limited
+
     runner = web.AppRunner(app, access_log=None, logger=_http_logger(), shutdown_timeout=_GRACE_S)
     await runner.setup()
     try:
         await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         url = _url_of(listener)
         _log.info("server.started", url=url)
-        ready(url)
-        await stop.wait()
+        assert runner.server is not None  # noqa: S101 - set up
+        async with limited(runner.server, app[AT_WORK]):
+            ready(url)
+            await stop.wait()
     finally:
         await runner.cleanup()
         _log.info("server.complete")

@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 from aiohttp import web
 
+from engine.server import patience
 from engine.server.catalogue import Entry
 from engine.server.conditions import Verdict, format_content_range, judge
 from engine.telemetry import Log
@@ -61,11 +62,24 @@ async def _send_span(request: web.Request, file: BinaryIO, offset: int, count: i
     transport = request.transport
     if transport is None or transport.is_closing():
         raise ConnectionResetError("The client has gone.")
-    sent = await asyncio.get_running_loop().sendfile(transport, file, offset, count)
+    sent = 0
+    while sent < count and (piece := await _send_piece(transport, file, offset + sent, count - sent)):
+        sent += piece
     if sent != count:
         _log.warning("file.truncated", path=request.path, missing_bytes=count - sent)
         transport.abort()
         raise ConnectionResetError("The file is shorter than it was.")
+
+
+async def _send_piece(transport: asyncio.Transport, file: BinaryIO, offset: int, count: int) -> int:
+    """How much of it was sent; 0 at the file's end. Raises ConnectionResetError for a client that does not read on."""
+    try:
+        async with asyncio.timeout(patience.PIECE_S):
+            size = min(count, patience.PIECE_BYTES)
+            return await asyncio.get_running_loop().sendfile(transport, file, offset, size)
+    except TimeoutError:
+        transport.abort()
+        raise ConnectionResetError("The client does not read on.") from None
 
 
 def _joined(request: web.Request) -> dict[str, str]:

@@ -89,7 +89,7 @@ def test_a_lie_about_a_range_is_thrown_away(trial: Trial, lie: str, options: dic
 @pytest.mark.parametrize("content_range", [None, "bytes */4194304", "bytes */0"])
 @pytest.mark.row("range/416-always")
 def test_a_server_that_answers_416_whatever_is_asked_ends(trial: Trial, content_range: str | None) -> None:
-    """Also where no range was asked for: a failure like others, counted and paused after. An empty file is none of it."""
+    """Also where no range was asked for: a failure like others, counted and paused after. An empty file is none."""
     headers = {} if content_range is None else {"Content-Range": content_range}
     always = trial.origin.fault("status", code=416, headers=headers)
     result = trial.command.run(*trial.arguments("--retries", 1))

@@ -1,6 +1,7 @@
 """Starting and ending the server: where it binds, what it refuses, and how fast it stops."""
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -11,15 +12,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 pytest.importorskip("aiohttp")
 
 from engine.errors import Busy, UsageError
+from engine.server import patience
 from engine.server.run import BackgroundServer, serve
+from tests.integration.trial import wait_until
 
 BIG_BYTES = 256 << 20
 CHECKOUT = Path(__file__).parents[2]
@@ -269,3 +273,74 @@ def test_stuck_client_costs_no_cpu(root: Path) -> None:
         before = sum(watched.cpu_times()[:2])
         select.select([], [], [plain], 1.0)
         assert sum(watched.cpu_times()[:2]) - before < 0.2
+
+
+def exchange(url: str, *sent: bytes) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    plain = socket.create_connection((host, int(port)), timeout=20)
+    for data in sent:
+        plain.sendall(data)
+    return plain
+
+
+HALVES = {
+    "nothing at all": b"",
+    "half a line": b"GET /acme/tiny/res",
+    "half a head": b"GET /acme/tiny/resolve/main/config.json HTTP/1.1\r\nHost: localhost\r\n",
+    "nothing after an answer": b"GET /acme/tiny/resolve/main/config.json HTTP/1.1\r\nHost: localhost\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", HALVES.values(), ids=HALVES)
+@pytest.mark.row("attack/51-half-requests")
+def test_a_connection_on_which_nothing_is_asked_ends(
+    root: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Nobody holds a descriptor for ever by asking half of something."""
+    monkeypatch.setattr(patience, "IDLE_S", 0.2)
+    with BackgroundServer(root) as server, exchange(server.url, sent) as plain:
+        while plain.recv(1 << 16):
+            pass
+        assert get(server.url) == b"{}"
+
+
+@pytest.mark.row("attack/51-half-requests")
+def test_a_body_that_does_not_come_is_not_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A length was said, and nothing follows: 408."""
+    monkeypatch.setattr(patience, "BODY_S", 0.2)
+    head = b"POST /api/models/acme/tiny/paths-info/main HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+    with BackgroundServer(root) as server, exchange(server.url, head) as plain:
+        assert plain.recv(12) == b"HTTP/1.1 408"
+
+
+@pytest.mark.row("attack/51-half-requests")
+def test_a_client_that_does_not_read_on_is_cut_off(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that stands still ends; what the kernels hold is all that it gets."""
+    monkeypatch.setattr(patience, "PIECE_S", 0.5)
+    with BackgroundServer(root) as server, stuck_download(server.url) as plain:
+        port = int(server.url.rpartition(":")[2])
+        held = psutil.Process().net_connections
+        wait_until(
+            lambda: not [c for c in held("tcp4") if c.laddr.port == port and c.status == "ESTABLISHED"],
+            "its end",
+        )
+        received = 0
+        with suppress(ConnectionError):
+            while block := plain.recv(1 << 20):
+                received += len(block)
+        assert received < BIG_BYTES
+
+
+@pytest.mark.row("attack/51-half-requests")
+def test_more_connections_than_descriptors_fill_no_log(root: Path) -> None:
+    """While there are none left nobody is served, and nothing is printed; then it goes on."""
+    with serving(root) as (process, url):
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (64, 64))
+        many = [exchange(url, b"GET /half") for _ in range(200)]
+        time.sleep(1.5)  # asyncio tries again after a second
+        for plain in many:
+            plain.close()
+        assert get(url) == b"{}"
+        process.terminate()
+        _, err = process.communicate(timeout=10)
+        assert err == ""
