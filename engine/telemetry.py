@@ -7,6 +7,7 @@ somebody listens to.
 """
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from contextlib import suppress
@@ -138,8 +139,14 @@ class _LogFile(logging.FileHandler):
 
 
 def log_to_file(path: Path) -> logging.Handler:
-    """Write all events of the engine, debug and up, to path as JSON lines; the caller closes the handler."""
-    handler = _LogFile(path, encoding="utf-8")
+    """Write all events of the engine, debug and up, to path as JSON lines; the caller closes the handler. Raises
+    OSError, also for a pipe that nobody reads, which would be waited for."""
+    writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK) if path.is_fifo() else None
+    try:
+        handler = _LogFile(path, encoding="utf-8")
+    finally:
+        if writer is not None:
+            os.close(writer)  # not before the log has opened it, too: its reader would see an end
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger("engine")
     root.addHandler(handler)

@@ -2,6 +2,7 @@
 
 from engine.errors import NotFound, PathError, StoreError
 from engine.library.keys import key_of
+from engine.library.views import views_of
 from engine.model_manifest import ManifestManager, ModelManifest
 from engine.settings import home
 from engine.store import layout
@@ -38,11 +39,16 @@ def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
 
 def unreadable() -> list[StoreError]:
     """Of all models, those of which nothing can be said: whoever asks about all of them is to hear of these."""
+    models, broken = manifests().scan()
+    found = [(one.path, one.why) for one in broken]
+    for model in models:
+        try:
+            views_of(model)
+        except PathError as exc:  # written by hand: its names lead elsewhere
+            found.append((manifests().path_of(model.model_key), str(exc)))
     return [
-        StoreError(
-            f"{str(broken.path)!r} is no manifest: {broken.why.rstrip('.')}. Delete it, or pull its model again."
-        )
-        for broken in manifests().scan()[1]
+        StoreError(f"{str(path)!r} is no manifest: {why.rstrip('.')}. Delete it, or pull its model again.")
+        for path, why in found
     ]
 
 

@@ -96,7 +96,7 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
             raise misfit("changed", reason)  # what is asked for lies behind the end that the file has now
         raise _refused(lease, answer, misfit)
     if answer.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-        raise misfit("encoding", "sent compressed content although none was asked for.")
+        raise misfit("encoding", "sent compressed content although none was asked for. Try without a proxy.")
     if answer.status == 206 and answer.headers.get("content-type", "").lower().startswith(
         "multipart/byteranges"
     ):

@@ -46,7 +46,9 @@ def next_url(current: str, location: str | None) -> str:
     """Where a redirect from current leads (RFC 9110 §10.2.2). Raises RedirectRefused."""
     shown = redact(current)
     if not location:
-        raise RedirectRefused(f"{shown} redirects without saying where to.", url=shown)
+        raise RedirectRefused(
+            f"{shown} redirects without saying where to. Ask whoever runs the server.", url=shown
+        )
     try:
         target = _joined(current, location.partition("#")[0])
     except PathError as exc:

@@ -40,6 +40,8 @@ def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> Eng
     message = failure.message
     if attempts > 1:
         message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."
+    if failure.kind == "status" and not keeps:
+        message += " Try again later."
     return _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
 
 

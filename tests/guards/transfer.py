@@ -79,7 +79,7 @@ GUARDS = (
     Guard(
         "compressed content is not written",
         _ANSWERS,
-        'raise misfit("encoding", "sent compressed content although none was asked for.")',
+        'raise misfit("encoding", "sent compressed content although none was asked for. Try without a proxy.")',
         "pass",
         _REFUSED,
     ),

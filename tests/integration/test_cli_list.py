@@ -214,12 +214,22 @@ def test_who_asks_about_all_models_hears_of_broken_manifests(
     jarvis: Jarvis, manager: ManifestManager, words: list[str]
 ) -> None:
     """Silence would say that all is well, to a script above all."""
+    manager.manifest_dir.mkdir(parents=True)
     path = manager.manifest_dir / "ns_m.json"
-    path.parent.mkdir(parents=True)
     path.write_text("[[")
     result = jarvis(*words).check(7)
     assert str(path) in result.stdout + result.stderr
     assert "is no manifest" in result.stdout + result.stderr
+
+
+def test_a_manifest_whose_names_lead_elsewhere_is_told_by_verify(
+    jarvis: Jarvis, manager: ManifestManager
+) -> None:
+    """Somebody wrote it by hand; nothing is read where it leads."""
+    put(manager, QWEN, "q.gguf")
+    path = manager.path_of(QWEN)
+    path.write_text(path.read_text().replace('"q.gguf"', '"../../q.gguf"'))
+    assert str(path) in jarvis("verify").check(7).stderr
 
 
 def test_show_a_model_whose_manifest_is_broken(jarvis: Jarvis, manager: ManifestManager) -> None:

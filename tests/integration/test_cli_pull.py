@@ -217,6 +217,18 @@ def test_log_file_holds_the_engines_events(jarvis: Jarvis, origin: Origin, tmp_p
     assert "s3cret" not in log.read_text() and "t0ken" not in log.read_text()
 
 
+def test_log_into_a_pipe(jarvis: Jarvis, origin: Origin, tmp_path: Path) -> None:
+    """Whoever reads it gets the log to its end; one that nobody reads is an error, not waited for."""
+    pipe, copy = tmp_path / "pipe", tmp_path / "copy"
+    os.mkfifo(pipe)
+    words = ("pull", origin.url("m.gguf"), "-o", tmp_path / "m", "--log-file", pipe)
+    assert "Cannot write the log" in jarvis(*words).check(7).stderr
+    with copy.open("wb") as out, subprocess.Popen(["cat", pipe], stdout=out) as reader:
+        jarvis(*words).check(0)
+        assert reader.wait(10) == 0
+    assert [json.loads(line) for line in copy.read_text().splitlines()]
+
+
 def test_log_file_that_cannot_be_written(jarvis: Jarvis, origin: Origin, tmp_path: Path) -> None:
     """Said before anything is fetched, as an error of the disk."""
     result = jarvis(
