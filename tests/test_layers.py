@@ -39,6 +39,7 @@ FLOORS = """
     remote_file
     digest spans settings telemetry plain_url gguf_header safetensors_header
     errors
+    plain_text
 """
 """From the top. What stands on one floor may import each other, unless a | is between them."""
 
@@ -222,6 +223,7 @@ def test_worker_loads_only_what_it_needs():
         "settings",
         "telemetry",
         "plain_url",
+        "plain_text",
         "errors",
     }
     assert {name for name in names if name.startswith("engine.store.")} == {"engine.store.disk"}

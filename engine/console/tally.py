@@ -43,8 +43,6 @@ class Tally:
                     self._sizes[event.path] = event.size
                 if event.phase == "done":
                     self._end(event.path)
-                elif not event.lanes and event.phase != "verifying":
-                    del self._latest[event.path]  # it waits for its turn, or has failed
             case FileDone():
                 self._sizes[event.path] = self._done[event.path] = event.size
                 self._end(event.path)
@@ -61,7 +59,11 @@ class Tally:
             finished=len(self._over),
             done_bytes=sum(self._done.values()),
             size=sum(max(size or 0, self._done.get(path, 0)) for path, size in self._sizes.items()),
-            bytes_per_s=sum(event.bytes_per_s for event in self._latest.values()),
+            bytes_per_s=sum(
+                event.bytes_per_s
+                for event in self._latest.values()
+                if event.lanes or event.phase == "verifying"
+            ),
             lanes=sum(event.lanes for event in self._latest.values()),
         )
 

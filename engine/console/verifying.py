@@ -26,6 +26,7 @@ from engine.transfer.frontier import read_span
 _REPORT_S = 0.25
 _BLOCK = 4 * MIB
 _SHOWN = 5
+_ADVICE = "`jarvis verify --repair` fetches what is damaged again; do not trust the file until then."
 
 
 def run_verify(texts: Sequence[str], sha256: str | None, manner: Manner, *, repair: bool = False) -> int:
@@ -48,7 +49,7 @@ def run_verify(texts: Sequence[str], sha256: str | None, manner: Manner, *, repa
                 _mend(subject, exc, receipts, reporter) if repair else _fail(subject, exc, reporter)
             except EngineError as exc:
                 _fail(subject, exc, reporter)
-        for fault in () if texts else unreadable():
+        for fault in () if texts else unreadable(also_misplaced=True):
             reporter.failed(fault, file="")
         return reporter.end()
     finally:
@@ -60,11 +61,17 @@ def _fail(subject: Subject, exc: EngineError, reporter: Reporter) -> None:
 
 
 def _mend(subject: Subject, fault: EngineError, receipts: Receipts, reporter: Reporter) -> None:
-    reporter.say(f"{fault}")
+    reporter.say(f"{fault}".replace(_ADVICE, "Mending it."))
     try:
         outcome = mend(subject, receipts, reporter)
     except EngineError as exc:
         outcome = exc
+    if isinstance(outcome, DigestMismatch):
+        outcome = DigestMismatch(
+            f"{outcome} It may be another version on the server by now, which `jarvis update` pulls.",
+            expected=outcome.expected,
+            actual=outcome.actual,
+        )
     if isinstance(outcome, EngineError):
         _fail(subject, outcome, reporter)
 
@@ -169,8 +176,7 @@ def _judge(path: Path, size: int, wanted: str | None, actual: str, receipt: Rece
     where = f" {_in_words(bad, receipt)}" if bad and receipt else ""
     against = "what was given" if wanted and not (receipt and receipt.sha256 == wanted) else "its receipt"
     raise DigestMismatch(
-        f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where} "
-        "`jarvis verify --repair` fetches what is damaged again; do not trust the file until then.",
+        f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where} {_ADVICE}",
         expected=wanted or "",
         actual=actual,
     )

@@ -37,11 +37,12 @@ def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
     raise NotFound(f"{what} {text[:200]!r} in the store.{hint}")
 
 
-def unreadable() -> list[StoreError]:
-    """Of all models, those of which nothing can be said: whoever asks about all of them is to hear of these."""
+def unreadable(*, also_misplaced: bool = False) -> list[StoreError]:
+    """Of all models, those of which nothing can be said: whoever asks about all of them is to hear of these.
+    also_misplaced: those, too, whose files' names lead out of the store."""
     models, broken = manifests().scan()
     found = [(one.path, one.why) for one in broken]
-    for model in models:
+    for model in models if also_misplaced else []:
         try:
             views_of(model)
         except PathError as exc:  # written by hand: its names lead elsewhere

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from engine.server.catalogue import Catalogue
+from engine.server.connection import HARDENING
 from engine.server.digests import Digests
 from engine.server.hub import HubView
 from engine.server.oci import OciView
@@ -81,11 +82,7 @@ def make_app(
 
 
 async def _harden(_request: web.Request, response: web.StreamResponse) -> None:
-    """No browser is to take a model's file for a page of ours, nor to show or load it within somebody else's."""
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'none'; sandbox"
-    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Server"] = "jarvis"
+    response.headers.update(HARDENING)
 
 
 def _host_refusal(request: web.Request, allowed: frozenset[str]) -> web.Response | None:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from engine.errors import Busy, UsageError
 from engine.telemetry import Log
@@ -122,19 +122,26 @@ async def _run(
     from aiohttp import web
 
     from engine.server.app import AT_WORK
+    from engine.server.connection import Connection
     from engine.server.patience import limited
 
-    runner = web.AppRunner(app, access_log=None, logger=_http_logger(), shutdown_timeout=_GRACE_S)
+    logger, loop = _http_logger(), asyncio.get_running_loop()
+    runner = web.AppRunner(app, access_log=None, logger=logger, shutdown_timeout=_GRACE_S)
     await runner.setup()
+    server, no_log = cast("web.Server", runner.server), cast(Any, None)
+    listening = await loop.create_server(
+        lambda: Connection(server, loop=loop, access_log=no_log, logger=logger),
+        sock=listener,
+        backlog=_BACKLOG,
+    )
     try:
-        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         url = _url_of(listener)
         _log.info("server.started", url=url)
-        assert runner.server is not None  # noqa: S101 - set up
-        async with limited(runner.server, app[AT_WORK]):
+        async with limited(server, app[AT_WORK]):
             ready(url)
             await stop.wait()
     finally:
+        listening.close()
         await runner.cleanup()
         _log.info("server.complete")
 

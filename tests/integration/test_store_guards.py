@@ -107,7 +107,9 @@ def test_one_bad_manifest_stops_nobody(command: Command, home: Path, tmp_path: P
         told = command.run("outdated", env=env).check(3)
         assert "huggingface.co/ns/m: up to date" in told.stdout
         assert "my model!" in told.stderr
-        assert str(home) in command.run("verify", env=env).check().stdout
+        verified = command.run("verify", env=env).check(7)
+        assert str(home) in verified.stdout
+        assert "is no manifest" in verified.stderr
 
 
 def test_imports_of_one_name_do_not_replace_each_other(command: Command, home: Path, tmp_path: Path) -> None:
