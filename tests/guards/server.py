@@ -2,6 +2,7 @@
 
 from tests.guards.guard import Guard
 
+_CONNECTION = "engine/server/connection.py"
 _APP = "engine/server/app.py"
 _OUTSIDE = "tests/integration/hub_view/test_refusals.py::test_nothing_outside_of_root_is_ever_served"
 
@@ -32,14 +33,14 @@ GUARDS = (
     ),
     Guard(
         "browsers sniff nothing",
-        _APP,
-        '    response.headers["X-Content-Type-Options"] = "nosniff"\n',
+        _CONNECTION,
+        '    "X-Content-Type-Options": "nosniff",\n',
         "",
         ("tests/integration/hub_view/test_files.py::test_every_answer_is_closed_to_browsers",),
     ),
     Guard(
         "browsers run nothing",
-        _APP,
+        _CONNECTION,
         "default-src 'none'; frame-ancestors 'none'; sandbox",
         "default-src 'self'",
         ("tests/integration/hub_view/test_files.py::test_every_answer_is_closed_to_browsers",),
@@ -99,5 +100,12 @@ GUARDS = (
         'if not unit or "," in text:',
         "if not unit:",
         ("tests/integration/hub_view/test_files.py::test_several_ranges_get_the_whole_file",),
+    ),
+    Guard(
+        "half a request is not waited for",
+        "engine/server/patience.py",
+        "            if now - begun > IDLE_S:\n",
+        "            if False:\n",
+        ("tests/integration/test_server_run.py::test_a_connection_on_which_nothing_is_asked_ends",),
     ),
 )

@@ -349,7 +349,7 @@ def test_more_connections_than_descriptors_fill_no_log(root: Path) -> None:
 @pytest.mark.parametrize(
     "sent", [b"GARBAGE\r\n\r\n", b"GET /<script> HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n<b>: x y\r\n\r\n"]
 )
-@pytest.mark.row("attack/49-pages-of-others")
+@pytest.mark.row("attack/43-stored-script")
 def test_what_is_no_http_is_answered_as_harmlessly_as_all_else(root: Path, sent: bytes) -> None:
     """Nothing of it is repeated, no version is named, and no browser sniffs, runs or frames the answer."""
     with BackgroundServer(root) as server, exchange(server.url, sent) as plain:
