@@ -147,7 +147,8 @@ class Nginx:
         return [c for c in found if c.status != psutil.CONN_LISTEN]
 
     def clear_log(self) -> None:
-        """Forget the requests so far."""
+        """Forget the requests so far, also those whose lines are still to come."""
+        self.wait_idle()
         os.truncate(self.folder / "access.log", 0)
 
     def error_log(self) -> str:

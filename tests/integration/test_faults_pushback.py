@@ -86,7 +86,7 @@ def test_an_absurd_wait_ends_at_once_and_is_named(trial: Trial, code: int, asked
     error = trial.assert_failed(result, "wait", "60 s", "kept")
     if asked == "86400":
         assert "86400 s" in error
-    assert result.seconds < 5
+    assert result.seconds < 30  # a minute would have been granted; a loaded machine starts slowly
     trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
 
 

@@ -116,7 +116,6 @@ def test_a_plain_url_over_tls_resumes_and_refetches_little(
     with Nginx(www, tls) as nginx:
         args = ("pull", nginx.tls_url(source.name), "-o", target, "--cacert", tls.cacert, "-c", LANES)
         start_and_kill(command, *args, env={})
-        nginx.wait_idle()
         nginx.clear_log()
         (event,) = resume(command, *args, env={})
         nginx.wait_idle()
