@@ -1,7 +1,6 @@
 """Text of strangers, a server's words or a file's name, made fit for errors, logs and terminals."""
 
 import re
-from threading import Lock
 
 JOINER = "\u2060"
 """WORD JOINER: invisible, harmless, and ours (errors.py)."""
@@ -10,7 +9,6 @@ _FEWEST_CHARACTERS = 6
 """What is shorter may be a name, and is no secret for long."""
 _MOST_SECRETS = 1000
 _secrets: dict[str, None] = {}
-_lock = Lock()
 
 
 def printable(text: str, instead: str = "?") -> str:
@@ -26,11 +24,10 @@ def keep_secret(value: str) -> None:
     """From now on nobody in this process shows the words of a credential: servers repeat them, in what they say, in
     addresses, tags and names."""
     words = [word for word in re.split("[ =;,]+", value) if len(word) >= _FEWEST_CHARACTERS]
-    with _lock:
-        for word in words:
-            _secrets[word] = _secrets.pop(word, None)
-        for word in list(_secrets)[:-_MOST_SECRETS]:
-            del _secrets[word]
+    for word in words:  # each step is one of the interpreter's, so that threads and forks need no lock
+        _secrets[word] = _secrets.pop(word, None)
+    for word in list(_secrets)[:-_MOST_SECRETS]:
+        _secrets.pop(word, None)
 
 
 def conceal(text: str) -> str:
