@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from engine.transfer.endgame import WASTE_BYTES
 from tests.command import Command, Result
 from tests.integration.trial import MIB, Trial, wait_until
 from tests.origin import File, Origin, Pattern
@@ -51,9 +52,10 @@ class Program:
         return self._command.run(entry=[sys.executable, "-"], stdin=self.text(body).encode()).check()
 
     def assert_downloaded(self, result: Result) -> None:
-        """The file is exact, came once, and over worker processes; nothing was said amiss."""
+        """The file is exact, came once but for what was under way where a lane was cut short (on a loaded machine some
+        are), and over worker processes; nothing was said amiss."""
         assert self.content.first_difference(self.folder / "models/model.gguf") is None
-        assert self.origin.bytes_sent() == self.content.size
+        assert 0 <= self.origin.bytes_sent() - self.content.size < WASTE_BYTES
         assert result.stdout.split() == [str(self.folder / "models/model.gguf"), "True"]
         assert result.stderr == ""
 
