@@ -52,9 +52,11 @@ async def _sweep(server: web.Server, at_work: set[Any]) -> None:
 
 
 def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """asyncio tries to accept up to the backlog's length, and tells of each that fails, with a traceback."""
+    """asyncio tries to accept up to the backlog's length, and tells of each that fails, with a traceback; a second
+    later it tries again, even where the server has ended meanwhile."""
     exc = context.get("exception")
-    if isinstance(exc, OSError) and exc.errno in _OUT_OF_DESCRIPTORS:
-        _log.debug("connection.refused", cause=str(exc.strerror))
+    is_late = isinstance(exc, ValueError) and "_start_serving" in str(context.get("message"))
+    if is_late or (isinstance(exc, OSError) and exc.errno in _OUT_OF_DESCRIPTORS):
+        _log.debug("connection.refused", cause=str(exc))
     else:
         loop.default_exception_handler(context)
