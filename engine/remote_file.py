@@ -53,7 +53,7 @@ class RemoteName(str):
             else None
         )
         if fault:
-            raise PathError(f"Refusing the remote file name {text[:120]!r}: {fault}.")
+            raise PathError(f"Refusing the file name {text[:120]!r}: {fault}.")
         return cls(text)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from engine.errors import EngineError
+from engine.errors import EngineError, FormatError
 from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
 from engine.library.splits import missing_shards
@@ -40,6 +40,16 @@ def describe(manifest: ModelManifest, files: Mapping[str, Path]) -> None:
 def facts_at(path: Path) -> Facts:
     """What the GGUF file at path says of itself, by the manifest's fields; empty for all others. Never fails."""
     return _read(path, facts_in) or {}
+
+
+def fault_at(path: Path) -> str | None:
+    """Why the file at path is no whole GGUF header, in words; None where it is one. Raises OSError, StoreError."""
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+            read_header(file)
+    except FormatError as exc:
+        return str(exc)
+    return None
 
 
 def facts_in(file: Readable) -> Facts:

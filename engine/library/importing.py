@@ -12,7 +12,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
-from engine.library.description import describe
+from engine.library.description import describe, fault_at
 from engine.library.shelves import Shelves, shelf_of
 from engine.library.splits import missing_shards, set_of
 from engine.library.views import views_of
@@ -213,7 +213,9 @@ def _from_files(files: list[Path]) -> Candidate | Imported:
         repository = RemoteName.parse(stem)
         found = [Found(name=RemoteName.parse(file.name), path=file, role="model") for file in files]
     except PathError as exc:
-        return Imported(key=files[0].name, error=exc)
+        return Imported(
+            key=files[0].name, error=PathError(f"{exc} Give it another name and import it again.")
+        )
     return Candidate(
         key=stem,
         registry="local",
@@ -256,8 +258,15 @@ def _import(candidate: Candidate) -> Imported:
         key=candidate.key,
         paths=[Path(r.path) for r in receipts],
         size=sum(r.size for r in receipts),
-        notes=[shelf.explanation] if shelf.explanation else [],
+        notes=[*([shelf.explanation] if shelf.explanation else []), *_doubts(candidate.files)],
     )
+
+
+def _doubts(files: list[Found]) -> list[str]:
+    """What speaks against files that no digest vouches for. They are kept all the same: only their owner knows."""
+    doubtful = [file for file in files if file.digest is None and str(file.name).lower().endswith(".gguf")]
+    with disk_errors("read", files[0].path):
+        return [f"{file.name} may be no model: {why}" for file in doubtful if (why := fault_at(file.path))]
 
 
 def _check_whole(candidate: Candidate) -> None:

@@ -59,7 +59,7 @@ def salvage(path: Path, receipt: Receipt, bad: Sequence[int], job: Job) -> int:
     if part is None:
         raise Busy(f"{str(path)!r} is being pulled by {Part.holder(job.partial)}.")
     try:
-        job.receipts.forget(job.target)
+        job.receipts.doubt(job.target)
         if grid is None or checks is None:
             return 0
         header = Header(

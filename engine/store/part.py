@@ -64,7 +64,10 @@ class Part:
                     continue
                 raise
             return cls(folder, lock, is_fresh=is_fresh) if lock else None
-        raise StoreError(f"Cannot lock {str(folder)!r}: it keeps vanishing.")
+        raise StoreError(
+            f"Cannot lock {str(folder)!r}: it keeps vanishing. "
+            "Check that no folder above it is a link that leads nowhere."
+        )
 
     @staticmethod
     def holder(folder: Path) -> str:

@@ -18,6 +18,9 @@ from engine.spans import Grid
 from engine.store.disk import disk_errors, write_all
 from engine.store.journal import CHECK
 
+_NEVER = -(2**63)
+"""A modification time that no file has."""
+
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
     """Segment checks: 16 hexadecimal digits each, one after the other."""
@@ -109,6 +112,11 @@ class Receipts:
         except FileNotFoundError:
             self._folder.mkdir(parents=True, exist_ok=True)
             return os.open(path, flags, 0o666)
+
+    def doubt(self, path: Path) -> None:
+        """From now on the receipt for path vouches for no file, but still tells which segments have changed."""
+        if receipt := self.find(path):
+            self.write(msgspec.structs.replace(receipt, path=str(path.absolute()), mtime_ns=_NEVER))
 
     def forget(self, path: Path) -> None:
         """Without error where there is none."""

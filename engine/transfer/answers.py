@@ -159,12 +159,10 @@ def _shows_otherwise(lease: Lease, got: Identity) -> str | None:
     if want is None or lease.has_digest:
         return None
     if not want.has_validator:
-        is_known = (
-            not lease.wants_facts and not lease.is_probe
-        )  # an answer has been seen, and not only a listing
-        return (
-            "shows a version of the file, and showed none before." if is_known and got.has_validator else None
-        )
+        is_first = lease.wants_facts or lease.is_probe  # until an answer, only a listing has spoken
+        if is_first or not got.has_validator:
+            return None
+        return "shows a version of the file, and showed none before."
     if (want.etag and got.etag) or (want.last_modified and got.last_modified):
         return None
     return "does not show any more which version of the file it sends."

@@ -40,9 +40,10 @@ from engine.transfer.messages import (
     Whole,
 )
 from engine.transport.auth import Credentials
+from engine.transport.foreign_errors import describe
 from engine.transport.metered import bytes_waiting, wake
 from engine.transport.retry import Failure, WireError
-from engine.transport.wire import Answer, Wire, describe
+from engine.transport.wire import Answer, Wire
 
 _MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
 _MAX_TLS_BLOCK = 1 << 18

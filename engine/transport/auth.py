@@ -56,6 +56,8 @@ class Credentials(msgspec.Struct, frozen=True):
             for name, value in headers.items():
                 if _SECRET_NAMES.search(name):
                     keep_secret(value)
+        for token in self.earned.values():
+            keep_secret(token)
 
     def for_url(self, url: str) -> dict[str, str]:
         """The headers that a request to this URL may carry."""

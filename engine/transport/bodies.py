@@ -1,14 +1,11 @@
 """Small bodies, read to a limit: JSON, and what a refusing server has to say."""
 
-import re
-
 from engine.errors import ProtocolViolation
+from engine.plain_text import conceal
 from engine.telemetry import redact
+from engine.transport.foreign_errors import describe
 from engine.transport.retry import EXPLAINING, Failure, WireError, parse_retry_after
-from engine.transport.wire import Answer, describe
-
-_SECRET_CHARACTERS = 6
-"""What is shorter may be a name, and is no secret for long."""
+from engine.transport.wire import Answer
 
 
 def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
@@ -58,7 +55,8 @@ def _read(answer: Answer, most_bytes: int) -> bytes:
 
 
 def status_failure(answer: Answer) -> Failure:
-    """A refusing answer as a Failure, with the headers and the start of the body that explain it. Closes it."""
+    """A refusing answer as a Failure, with the headers and the start of the body that explain it, without credentials
+    in them: some servers repeat those to say what is wrong. Closes it."""
     shown = redact(answer.url)
     try:
         body = answer.response.read(1 << 14, decode_content=False)
@@ -69,24 +67,12 @@ def status_failure(answer: Answer) -> Failure:
         kind="status",
         status=answer.status,
         url=shown,
-        message=f"{shown} answered {answer.status} {_said(answer, answer.response.reason or '')}".strip()
-        + ".",
+        message=f"{shown} answered {answer.status} {conceal(answer.response.reason or '')}".strip() + ".",
         retry_after_s=parse_retry_after(answer.headers),
-        headers={
-            k.lower(): _said(answer, v[:500]) for k, v in answer.headers.items() if k.lower() in EXPLAINING
-        },
-        body=_without_secrets(answer, body),
+        headers={k.lower(): conceal(v[:500]) for k, v in answer.headers.items() if k.lower() in EXPLAINING},
+        body=_concealed(body),
     )
 
 
-def _said(answer: Answer, text: str) -> str:
-    return _without_secrets(answer, text.encode()).decode()
-
-
-def _without_secrets(answer: Answer, text: bytes) -> bytes:
-    """What a server says, without the credentials that it was sent: some repeat them to say what is wrong."""
-    for value in answer.secrets:
-        for word in re.split("[ =;,]+", value):  # "Bearer …", "name=…; other=…"
-            if len(word) >= _SECRET_CHARACTERS:
-                text = text.replace(word.encode(), b"***")
-    return text
+def _concealed(body: bytes) -> bytes:
+    return conceal(body.decode(errors="surrogateescape")).encode(errors="surrogateescape")

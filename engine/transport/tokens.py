@@ -52,6 +52,7 @@ def _ask_ollama(realm: str, challenge: Challenge, url: str, send: Send) -> str:
 
 def _ask(realm: str, requests: list[TokenRequest], send: Send) -> str:
     for last, request in enumerate(requests, 1 - len(requests)):
+        keep_secret(request.headers.get("Authorization", ""))
         answer = send(request)
         if answer.status == 200:
             token = token_in(_body(answer), realm)

@@ -1,13 +1,11 @@
 """One lane's way to the network: urllib3 pools pinned to addresses, and our own redirect loop.
 
 urllib3 never follows a redirect, decodes a body or retries for us: each of these has a rule here.
-Not thread-safe: every lane has its own Wire. Foreign exceptions are translated once, in `_translated`.
+Not thread-safe: every lane has its own Wire. Foreign exceptions are translated once (foreign_errors.py).
 """
 
-import http.client
-import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -17,22 +15,20 @@ from urllib3 import exceptions as u3
 from urllib3.util import Timeout
 
 from engine import __version__
-from engine.errors import NetworkError, RedirectRefused, UsageError
+from engine.errors import NetworkError, RedirectRefused
 from engine.settings import Settings
 from engine.telemetry import hide_signed_urls, redact
 from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.challenge import TokenRequest, bearer_challenge, repository_of
+from engine.transport.foreign_errors import translated
 from engine.transport.metered import Meter, NoMeter, connection_classes
 from engine.transport.proxies import Proxies, proxy_headers
 from engine.transport.rate_limit import exhausted_s
 from engine.transport.redirects import MAX_HOPS, REDIRECTS, check_url, next_url
-from engine.transport.retry import Failure, WireError
 from engine.transport.tls import tls_context
 
 USER_AGENT = f"jarvis/{__version__}"
-_TUNNEL_REFUSED = "Tunnel connection failed: 407"
-"""How http.client tells of a CONNECT for which a proxy wants credentials: in words alone (`HTTPConnection._tunnel`)."""
 _FALLBACK_CONNECT_S = 3.0
 """Connect timeout while there are other addresses to try: a dead IPv6 route must not cost ten seconds."""
 
@@ -52,8 +48,6 @@ class Answer(msgspec.Struct, frozen=True):
     hops: list[Hop]
     must_be_public: bool = False
     """A public server has led here."""
-    secrets: tuple[str, ...] = ()
-    """Values of the credentials that went along: a server may repeat them, an error must not."""
 
     @property
     def status(self) -> int:
@@ -108,7 +102,7 @@ class Wire:
         start = check_url(url)
         is_challenged = False
         while True:
-            with _translated(url):
+            with self._translated(url):
                 is_led = must_be_public or (bool(hops) and url != start and self._is_public(start))
                 sent = self._credentials.for_url(url)
                 response = self._send(method, url, {**headers, **sent}, read_timeout_s, must_be_public=is_led)
@@ -117,9 +111,9 @@ class Wire:
                 if self._earn_token(url, response, sent.get("Authorization")):
                     continue
             if response.status not in REDIRECTS:
-                return Answer(response, url, hops, is_led, tuple(sent.values()))
+                return Answer(response, url, hops, is_led)
             hops.append(Hop(url, response.headers))
-            with _translated(url):
+            with self._translated(url):
                 self._drain(response)
                 if len(hops) > MAX_HOPS:
                     raise RedirectRefused(f"{redact(start)} redirects more than {MAX_HOPS} times.")
@@ -135,6 +129,10 @@ class Wire:
         self._turn += 1
         self._addresses.pop(origin_of(url), None)
 
+    def _translated(self, url: str) -> AbstractContextManager[None]:
+        proxy = self._proxies.of(url)
+        return translated(url, redact(proxy) if proxy else "")
+
     def _earn_token(self, url: str, response: urllib3.HTTPResponse, sent: str | None) -> bool:
         """Answer a registry's challenge, if this is one; whether the request is to be sent again. sent is the
         Authorization that was not enough. Raises WireError."""
@@ -143,11 +141,11 @@ class Wire:
             return False
         from engine.transport.tokens import earn  # needs what is defined here
 
-        with _translated(url):
+        with self._translated(url):
             self._drain(response)
 
         def send(request: TokenRequest) -> Answer:
-            with _translated(request.url):
+            with self._translated(request.url):
                 elsewhere = origin_of(request.url) != origin_of(url)
                 return Answer(
                     self._send(
@@ -160,7 +158,6 @@ class Wire:
                     ),
                     request.url,
                     [],
-                    secrets=tuple(request.headers.values()),
                 )
 
         earn(self._credentials, url, challenge, sent, send)
@@ -285,75 +282,3 @@ class Wire:
                 server_hostname=host,
             )
         return urllib3.HTTPConnectionPool(address, parts.port or 80, maxsize=1)
-
-
-@contextmanager
-def _translated(url: str) -> Iterator[None]:
-    """Foreign exceptions into WireError, by one table."""
-    shown = redact(url)
-    try:
-        yield
-    except (WireError, UsageError):
-        raise
-    except RedirectRefused as exc:
-        raise WireError(Failure(kind="redirect", message=str(exc), url=shown)) from exc
-    except NetworkError as exc:
-        raise WireError(Failure(kind="connect", message=str(exc), url=shown)) from exc
-    except (u3.HTTPError, OSError, ValueError) as exc:
-        raise WireError(describe(exc, shown)) from exc
-
-
-def describe(exc: BaseException, shown: str) -> Failure:
-    """A foreign exception as a Failure; shown is the redacted URL."""
-    cause = _innermost(exc)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return Failure(
-            kind="tls",
-            url=shown,
-            message=f"The certificate of {shown} is not trusted: {cause.verify_message}. "
-            "If it is your own authority's, name it with --cacert.",
-        )
-    if isinstance(exc, u3.ProxyError) and _TUNNEL_REFUSED in str(cause):
-        return Failure(
-            kind="status", status=407, url=shown, message=f"{shown}: the proxy asks for credentials."
-        )
-    if isinstance(exc, u3.ProxyError):
-        return Failure(
-            kind="connect",
-            url=shown,
-            message=f"Cannot reach {shown} through the proxy: {_words(cause)}. Check --proxy, HTTP_PROXY, HTTPS_PROXY.",
-        )
-    if isinstance(exc, u3.NewConnectionError | u3.ConnectTimeoutError):
-        return Failure(kind="connect", message=f"Cannot connect to {shown}: {_words(cause)}.", url=shown)
-    if isinstance(exc, u3.SSLError) or isinstance(cause, ssl.SSLError):
-        return Failure(kind="connect", message=f"TLS with {shown} failed: {_words(cause)}.", url=shown)
-    if isinstance(cause, ConnectionError):
-        return Failure(kind="reset", message=f"{shown} broke the connection: {_words(cause)}.", url=shown)
-    if isinstance(cause, TimeoutError) or isinstance(exc, u3.TimeoutError):
-        return Failure(
-            kind="stalled", message=f"{shown} sent nothing for too long, or too slowly.", url=shown
-        )
-    if isinstance(cause, http.client.IncompleteRead):  # urllib3's own are of this kind too
-        return Failure(kind="cut", message=f"{shown} ended the body early.", url=shown)
-    return Failure(kind="protocol", message=f"{shown} does not keep to HTTP: {_words(cause)}.", url=shown)
-
-
-def _innermost(exc: BaseException) -> BaseException:
-    """The cause that urllib3 wraps: reasons, arguments and contexts, at most a few deep."""
-    for _ in range(6):
-        inner = getattr(exc, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((a for a in getattr(exc, "args", ()) if isinstance(a, BaseException)), None)
-        inner = inner or exc.__cause__
-        if inner is None or inner is exc:
-            return exc
-        exc = inner
-    return exc
-
-
-def _words(exc: BaseException) -> str:
-    """An exception in words, without its object's address. http.client's complaints about headers quote them."""
-    if isinstance(exc, ValueError):
-        return "a header or a length in it makes no sense"
-    text = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
-    return str(text).partition(": ")[2] if "object at 0x" in str(text) else str(text)[:300]

@@ -1,5 +1,6 @@
 """What cannot be pulled at all: wrong names, addresses and rights. One message, the right code, nothing made."""
 
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -164,6 +165,16 @@ def test_a_proxy_that_cannot_be_reached_is_blamed_itself(trial: Trial) -> None:
     env = {"HTTP_PROXY": "garbage.invalid", "http_proxy": None, "NO_PROXY": None, "no_proxy": None}
     result = trial.command.run(*trial.arguments("--retries", 0), env=env).check(5)
     trial.assert_failed(result, "through the proxy", "HTTP_PROXY")
+
+
+@pytest.mark.row("network/proxy-breaks")
+def test_a_proxy_that_breaks_off_is_named(trial: Trial) -> None:
+    """It may as well be the server that does: the message names both."""
+    trial.origin.fault("close_without_answer")
+    env = {"HTTPS_PROXY": trial.origin.base, "https_proxy": None, "NO_PROXY": None, "no_proxy": None}
+    target = ("pull", "https://models.example/m.bin", "-o", trial.target, "--retries", 0)
+    result = trial.command.run(*target, env=env).check(5)
+    trial.assert_failed(result, "models.example/m.bin", re.escape(f"(through the proxy {trial.origin.base})"))
 
 
 @pytest.mark.parametrize(

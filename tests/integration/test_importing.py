@@ -126,6 +126,20 @@ def test_a_failure_does_not_stop_the_rest(command: Command, folder: Path, tmp_pa
     assert not blob(home, b"secret").exists()
 
 
+def test_what_looks_broken_is_told(command: Command, tmp_path: Path, home: Path, gguf_file: Path) -> None:
+    """Imported all the same; a header that can be read says nothing."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "empty.gguf").write_bytes(b"")
+    (models / "other.gguf").write_bytes(b"<html>")
+    (models / "sound.gguf").write_bytes(gguf_file.read_bytes())
+    (models / "cut.gguf").write_bytes(gguf_file.read_bytes()[:1000])
+    done = command.run("import", models).check()
+    assert done.stdout.count("imported") == 4
+    told = {line.partition(":")[0] for line in done.stderr.splitlines() if "may be no model" in line}
+    assert told == {"empty", "other", "cut"}
+
+
 def test_a_hugging_face_cache(command: Command, tmp_path: Path, home: Path) -> None:
     """Under the name that a pull would give it. A damaged file is noticed by the digest in its name."""
     (tmp_path / "m").write_bytes(MODEL)

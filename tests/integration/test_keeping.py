@@ -133,25 +133,47 @@ def test_verify_of_a_model_and_of_all(command: Command, hub: dict[str, str]) -> 
     assert len(command.run("verify").check().stdout.split()) == 3
 
 
+def flip(path: Path, *offsets: int) -> None:
+    """A bit at each, and nothing else that shows."""
+    stat = path.stat()
+    path.chmod(0o644)
+    with path.open("r+b") as file:
+        for offset in offsets:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def test_verify_repair_fetches_only_what_is_damaged(
     command: Command, hub: dict[str, str], home: Path
 ) -> None:
     """Two bytes in two segments: two segments are fetched, and all names of the content are sound again."""
     view = home / "llm/ns/two/shared.gguf"
-    stat = view.stat()
-    view.chmod(0o644)
-    with view.open("r+b") as file:
-        for offset in (SEGMENT + 5, 7 * SEGMENT):
-            file.seek(offset)
-            byte = file.read(1)[0]
-            file.seek(offset)
-            file.write(bytes([byte ^ 1]))
-    os.utime(view, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    flip(view, SEGMENT + 5, 7 * SEGMENT)
     assert "2 of 12 segments" in command.run("verify", "ns/two", env=hub).check(6).stderr
     events = command.run("verify", "--repair", "--json", env=hub).check().events_named("file")
     assert sum(event["fetched_bytes"] for event in events) == 2 * SEGMENT
     assert view.read_bytes() == (home / "llm/ns/one/shared.gguf").read_bytes() == SHARED
     command.run("verify").check()
+
+
+def test_a_repair_that_fails_loses_nothing(
+    command: Command, hub: dict[str, str], home: Path, folder: Path
+) -> None:
+    """The file is gone from the server: what is damaged can still be told, the next one fetches only that, and no pull
+    takes the damaged file for a whole one until then."""
+    view, published = home / "llm/ns/one/shared.gguf", folder / "ns/one/shared.gguf"
+    flip(view, SEGMENT + 5)
+    published.rename(aside := folder / "aside")
+    command.run("verify", "ns/one", "--repair", env=hub).check(3)
+    assert "1 of 12 segments" in command.run("verify", "ns/one", env=hub).check(6).stderr
+    command.run("pull", "ns/one", env=hub).check(3)
+    aside.rename(published)
+    events = command.run("verify", "ns/one", "--repair", "--json", env=hub).check().events_named("file")
+    assert sum(event["fetched_bytes"] for event in events) == SEGMENT
+    assert view.read_bytes() == SHARED
 
 
 def test_verify_repair_brings_back_a_file_that_is_gone(
