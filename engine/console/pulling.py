@@ -67,6 +67,9 @@ def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finde
     code = reporter.end()
     if reporter.files and not options.manner.quiet:
         reporter.say(_summary(options, reporter, jobs))
+    wanted = len(jobs) + sum(one.error is not None for one in found)
+    if wanted > 1 and wanted > len(reporter.files):
+        reporter.say(_what_failed(reporter, wanted, force=options.settings.force))
     return code
 
 
@@ -84,12 +87,24 @@ def _run(found: Sequence[Found], options: PullOptions, reporter: Reporter, crede
         share_all(options.into, found, {job.target: outcome for job, outcome in done}, options, reporter)
 
 
+def _what_failed(reporter: Reporter, wanted: int, *, force: bool) -> str:
+    """The end of a pull of many, whose errors may have scrolled away."""
+    kept = sum(failure.kept_bytes for failure in reporter.failures)
+    begun = f"; {format_size(kept)} of unfinished files are kept" if kept else ""
+    failed = f"{wanted - len(reporter.files)} of {wanted} failed, for the reasons above{begun}."
+    return f"{failed} {_again(force=force).capitalize()} fetches what is missing."
+
+
 def what_is_kept(kept_bytes: int, *, force: bool) -> str:
     """What a person who has interrupted a pull wants to know."""
     if not kept_bytes:
         return "interrupted: nothing is kept of unfinished files. The same command starts them again."
-    again = "the same command without --force" if force else "the same command"
-    return f"interrupted: {format_size(kept_bytes)} of unfinished files are kept; {again} goes on from there."
+    kept = f"{format_size(kept_bytes)} of unfinished files are kept"
+    return f"interrupted: {kept}; {_again(force=force)} goes on from there."
+
+
+def _again(*, force: bool) -> str:
+    return "the same command without --force" if force else "the same command"
 
 
 def start_log(path: Path) -> None:

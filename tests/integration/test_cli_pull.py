@@ -107,6 +107,7 @@ def test_several_targets_and_one_absent(
     result = jarvis("pull", *urls, "-d", tmp_path / "d").check(3)
     assert sorted(result.stdout.splitlines()) == [str(tmp_path / "d/m.gguf"), str(tmp_path / "d/tiny.bin")]
     assert content.first_difference(tmp_path / "d/m.gguf") is None
+    assert result.stderr.splitlines()[-1].startswith("1 of 3 failed")
 
 
 def test_several_targets_that_fail_differently(
