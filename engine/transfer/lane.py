@@ -23,7 +23,7 @@ from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import write_all
 from engine.telemetry import redact
-from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
+from engine.transfer.answers import facts_of, is_whole, request_headers
 from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, WRITING, Cell
 from engine.transfer.content import Content, content_of
 from engine.transfer.messages import (
@@ -39,6 +39,7 @@ from engine.transfer.messages import (
     Up,
     Whole,
 )
+from engine.transfer.misfits import refuse_misfit
 from engine.transport.auth import Credentials
 from engine.transport.foreign_errors import describe
 from engine.transport.metered import bytes_waiting, wake

@@ -65,7 +65,7 @@ GUARDS = (
     ),
     Guard(
         "416 without a range is a failure",
-        "engine/transfer/answers.py",
+        "engine/transfer/misfits.py",
         "if lease.is_probe and lease.span is not None and answer.status == 416:",
         "if lease.is_probe and answer.status == 416:",
         ("tests/integration/test_faults_ranges.py::test_a_server_that_answers_416_whatever_is_asked_ends",),

@@ -175,6 +175,7 @@ def test_a_proxy_that_breaks_off_is_named(trial: Trial) -> None:
     target = ("pull", "https://models.example/m.bin", "-o", trial.target, "--retries", 0)
     result = trial.command.run(*target, env=env).check(5)
     trial.assert_failed(result, "models.example/m.bin", re.escape(f"(through the proxy {trial.origin.base})"))
+    assert trial.origin.fired("close_without_answer") >= 1
 
 
 @pytest.mark.parametrize(

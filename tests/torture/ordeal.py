@@ -173,9 +173,13 @@ class Ordeal:
             self._judge_content()
             return
         claim = Claim.read(self._part / "journal")
-        if claim is None:
-            return
-        spans = [(claim.header.grid.span_of(index), check) for index, check in claim.checks.items()]
+        spans = (
+            [(claim.header.grid.span_of(index), check) for index, check in claim.checks.items()]
+            if claim
+            else []
+        )
+        if claim is None or not (spans or claim.pieces):
+            return  # the journal comes before the data
         with (self._part / "data").open("rb") as data:
             wrong = [s for s, check in [*spans, *claim.pieces.items()] if not self._agrees(data, s, check)]
         if wrong:

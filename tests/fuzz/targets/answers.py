@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from engine.errors import EngineError, NetworkError
 from engine.remote_file import Identity
 from engine.spans import Span
-from engine.transfer.answers import facts_of, is_whole, refuse_misfit, request_headers
+from engine.transfer.answers import facts_of, is_whole, request_headers
 from engine.transfer.messages import Lease
+from engine.transfer.misfits import refuse_misfit
 from engine.transport.heads import FinalResponse
 from engine.transport.refusals import refusal
 from engine.transport.retry import MAX_WAIT_S, Failure, Kind, WireError, parse_retry_after
@@ -89,6 +90,7 @@ _LEASES = [
     Lease(0, 1, 0, "https://h.example/m", Span(0, 10), is_probe=True, whole=100),
     Lease(0, 1, 0, "https://h.example/m", Span(0, 10), Identity(size=10), has_digest=True, accept="*/*"),
     Lease(0, 1, 0, "https://h.example/m", Span(0, 5), Identity(size=10, etag='"a"', last_modified="x")),
+    Lease(0, 1, 0, "https://h.example/m", Span(0, 10), Identity(size=10)),
     Lease(0, 1, 0, "https://h.example/m", None, Identity(etag='W/"a"'), is_located=True),
     Lease(0, 1, 0, "https://h.example/m", None),
 ]
@@ -122,7 +124,7 @@ def _judge(lease: Lease, answer: Answer) -> None:
     assert is_whole(opened, 10) in (True, False)
 
 
-answer = simple("answer", _HEADS, _HEAD_WORDS, "transfer/answers.py")(_answer)
+answer = simple("answer", _HEADS, _HEAD_WORDS, "transfer/answers.py", "transfer/misfits.py")(_answer)
 
 
 def _is_plain(error: EngineError) -> bool:

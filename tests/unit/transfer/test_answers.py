@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from engine.remote_file import Identity
 from engine.spans import Span
-from engine.transfer.answers import facts_of, refuse_misfit, request_headers
+from engine.transfer.answers import facts_of, request_headers
 from engine.transfer.messages import Lease
+from engine.transfer.misfits import refuse_misfit
 from engine.transport.retry import WireError
 from engine.transport.wire import Answer, Hop
 from tests.properties import steady
