@@ -12,6 +12,7 @@ _KINDS = {
     "changed": "the file has changed on the server",
     "encoding": "the server sent compressed content",
     "protocol": "the server does not keep to HTTP",
+    "frames": "what the server sent does not fit together",
     "redirect": "the redirect is refused",
     "disk": "the disk refused",
     "address": "the address cannot be asked",

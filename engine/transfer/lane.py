@@ -24,6 +24,7 @@ from engine.spans import Grid, Span
 from engine.store.disk import write_all
 from engine.telemetry import redact
 from engine.transfer.answers import facts_of, is_whole, request_headers
+from engine.transfer.body_end import refuse_more
 from engine.transfer.cells import BODY, IDLE, THROTTLED, WAITING, WRITING, Cell
 from engine.transfer.content import Content, content_of
 from engine.transfer.messages import (
@@ -99,6 +100,10 @@ class Lane:
         self._piece_start = self._position = 0
         self._stop: int | None = None
         """Where the lease ends; None: where its body does."""
+        self._promised_stop: int | None = None
+        """Where the answer ends by its headers."""
+        self._is_endless = False
+        """Nothing says where its body ends, but the end of its connection."""
         self._is_shortened = False
         self._block = _FIRST_BLOCK
         self._max_block = self._largest_block = max_block
@@ -184,7 +189,7 @@ class Lane:
             self._lease, self._is_revoked = lease, lease.lease == self._revoked_early
             self._piece_start = self._position = lease.span.start if lease.span else 0
             self._stop = lease.span.stop if lease.span and not lease.is_probe else None
-            self._is_shortened = False
+            self._is_shortened = self._is_endless = False
             self._discarded = 0
             self._broken = self._whole = None
             self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
@@ -197,6 +202,8 @@ class Lane:
             pass
         except WireError as exc:
             failure = exc.failure
+            if failure.kind == "frames" or self._is_endless:
+                failure = self._distrusted(lease, failure)
         except EngineError as exc:
             failure = Failure(kind="address", message=str(exc), url=redact(lease.url))
         except Exception as exc:  # noqa: BLE001 - a mistake of ours must not leave a lease without an end
@@ -263,6 +270,8 @@ class Lane:
         self._largest_block = (
             min(self._max_block, _MAX_TLS_BLOCK) if answer.url.startswith("https:") else self._max_block
         )
+        self._promised_stop = opened.span.stop if opened.span else part.size
+        self._is_endless = not ("content-length" in answer.headers or "transfer-encoding" in answer.headers)
         if self._stop is None:
             # One stream of a file of known size ends there: what a server sends beyond is not the file's.
             self._stop = part.size if proceed is None or proceed.stop is None else proceed.stop
@@ -289,6 +298,7 @@ class Lane:
                     raise _cut(answer)
                 data += block
                 self._cell.set_unreported(len(data))
+            self._refuse_more(answer)
         except BaseException:
             self._discarded += len(data)  # nothing of it is on disk
             raise
@@ -316,6 +326,8 @@ class Lane:
             written = self._write(part.fd, data)
             if check is not None:
                 check.update(data if written == len(data) else memoryview(data)[:written])
+        if self._position == self._stop == self._promised_stop and not self._is_shortened:
+            self._refuse_more(answer)
         with self._lock:
             if self._is_revoked:
                 raise _Revoked
@@ -326,6 +338,17 @@ class Lane:
             else:
                 self._report_piece()
         return True
+
+    def _distrusted(self, lease: Lease, failure: Failure) -> Failure:
+        """The frames of a body did not fit together, or it had none and broke off. What came of it and is not told
+        yet is thrown away; where some of it is told, and no digest will judge, the file has to start again."""
+        with self._lock:
+            self._discarded += self._position - self._piece_start
+            self._position = self._piece_start
+        is_told = self._position > (lease.span.start if lease.span else 0)
+        if is_told and not lease.has_digest:
+            return msgspec.structs.replace(failure, kind="frames")
+        return msgspec.structs.replace(failure, kind="protocol") if failure.kind == "frames" else failure
 
     def _end_within(self, segment: Span) -> int:
         return segment.stop if self._stop is None else min(segment.stop, self._stop)
@@ -397,6 +420,13 @@ class Lane:
         if not answer.response.isclosed() and (self._is_shortened or self._rest(answer)):
             self._discarded += self._waiting_bytes() if self._is_shortened else 0
             answer.close()
+
+    def _refuse_more(self, answer: Answer) -> None:
+        started = time.monotonic()
+        try:
+            refuse_more(answer, self._socket)
+        finally:
+            self._wait_s += time.monotonic() - started
 
     def _waiting_bytes(self) -> int:
         return bytes_waiting(self._socket) if self._socket is not None else 0

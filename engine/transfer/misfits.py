@@ -25,7 +25,12 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         if lease.is_probe and lease.span is not None and answer.status == 416:
             return  # an empty file, or one that must be asked for without a range: the coordinator decides
         raise _refused(lease, answer, opened)
-    for misfit in (_misframed(answer), _of_another_version(lease, opened), _misplaced(lease, answer, opened)):
+    for misfit in (
+        _misframed(answer),
+        _of_another_version(lease, opened),
+        _misplaced(lease, answer, opened),  # before what it does not show, which may be all that a proxy says
+        _of_an_unknown_version(lease, opened),
+    ):
         if misfit is not None:
             raise _error(answer, *misfit)
 
@@ -60,6 +65,9 @@ def _misframed(answer: Answer) -> Misfit | None:
         return "encoding", "sent compressed content although none was asked for. Try without a proxy."
     if answer.status == 206 and headers.get("content-type", "").lower().startswith("multipart/byteranges"):
         return "range", "answered one range in parts with frames around them."  # RFC 9110 §15.3.7.2
+    told = parse_content_range(headers.get("content-range"))
+    if answer.status == 200 and told and told.span and told.total != len(told.span):
+        return "range", "sent a part of the file, by its Content-Range, and calls it the whole."
     stated = headers.get("content-length")
     if stated is not None and int_of(stated) is None and "transfer-encoding" not in headers:
         # Read to the end of the connection, as http.client would, a cut body would pass for a whole one.
@@ -71,6 +79,10 @@ def _of_another_version(lease: Lease, opened: Opened) -> Misfit | None:
     if lease.identity and (reason := _differs(lease, opened.identity)):
         is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
         return "changed" if is_change else "range", reason
+    return None
+
+
+def _of_an_unknown_version(lease: Lease, opened: Opened) -> Misfit | None:
     if opened.status == 206 and (reason := _shows_otherwise(lease, opened.identity)):
         return "changed", reason
     return None
@@ -90,9 +102,9 @@ def _misplaced(lease: Lease, answer: Answer, opened: Opened) -> Misfit | None:
         nbytes is None or got is None or nbytes == len(got)
     ):
         return None
-    return "range", (
-        f"answered {format_range(lease.span)} with Content-Range {stated!r} and Content-Length {length!r}."
-    )
+    place = f"Content-Range {stated[:80]!r}" if stated else "no Content-Range"
+    size = f" and Content-Length {length[:80]!r}" if length else ""
+    return "range", f"answered {format_range(lease.span)} with {place}{size}."
 
 
 def _total_is_unknown(answer: Answer) -> bool:

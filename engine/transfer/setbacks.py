@@ -64,4 +64,6 @@ class Setbacks:
 def _restart(failure: Failure, *, is_stream: bool) -> str | None:
     if failure.kind == "changed":
         return "the file changed on the server"
+    if failure.kind == "frames":
+        return "what came may not be the file's content"
     return "the only stream broke" if is_stream else None

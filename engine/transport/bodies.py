@@ -7,6 +7,9 @@ from engine.transport.foreign_errors import describe
 from engine.transport.retry import EXPLAINING, Failure, WireError, parse_retry_after
 from engine.transport.wire import Answer
 
+_SHOWN = 200
+"""Characters of a server's own words."""
+
 
 def read_bounded(answer: Answer, limit_bytes: int) -> bytes:
     """The whole body, at most limit_bytes. Raises WireError, ProtocolViolation."""
@@ -67,7 +70,8 @@ def status_failure(answer: Answer) -> Failure:
         kind="status",
         status=answer.status,
         url=shown,
-        message=f"{shown} answered {answer.status} {conceal(answer.response.reason or '')}".strip() + ".",
+        message=f"{shown} answered {answer.status} {conceal(answer.response.reason or '')[:_SHOWN]}".strip()
+        + ".",
         retry_after_s=parse_retry_after(answer.headers),
         headers={k.lower(): conceal(v[:500]) for k, v in answer.headers.items() if k.lower() in EXPLAINING},
         body=_concealed(body),

@@ -9,6 +9,7 @@ from urllib3 import exceptions as u3
 
 from engine.errors import NetworkError, RedirectRefused, UsageError
 from engine.telemetry import redact
+from engine.transport.heads import BrokenFrames
 from engine.transport.retry import Failure, Kind, WireError
 
 _TUNNEL_REFUSED = "Tunnel connection failed: 407"
@@ -57,6 +58,8 @@ def _told(exc: BaseException, cause: BaseException, who: str) -> tuple[Kind, str
         return "reset", f"{who} broke the connection: {_words(cause)}."
     if isinstance(cause, TimeoutError) or isinstance(exc, u3.TimeoutError):
         return "stalled", f"{who} sent nothing for too long, or too slowly."
+    if isinstance(cause, BrokenFrames):
+        return "frames", f"{who} sent a body whose frames do not fit together: {cause}."
     if isinstance(cause, http.client.IncompleteRead):  # urllib3's own are of this kind too
         return "cut", f"{who} ended the body early."
     return "protocol", f"{who} does not keep to HTTP: {_words(cause)}."

@@ -17,10 +17,15 @@ _MAX_LINE, _MAX_FIELDS = 65536, 100
 _PLAIN = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+([\t !-~\x80-\xff]*)\r?\n").fullmatch
 """A field in one line (RFC 9112 §5). Blanks before the value are not given back: a line of them that goes wrong at its
 end would take 20 s, at 64 KiB."""
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL).fullmatch
 """Digits and nothing else (RFC 9112 §7.1): int() would take "-5", "0x10" and "1_0", too."""
 _MAX_TRAILER_BYTES, _MAX_TRAILER_S = 8192, 5.0
 """Behind a chunked body, of which nothing is used."""
+
+
+class BrokenFrames(http.client.HTTPException):
+    """A body's frames do not fit together, so what came of it may be other bytes than the content's."""
 
 
 class FinalResponse(http.client.HTTPResponse):
@@ -54,20 +59,35 @@ class FinalResponse(http.client.HTTPResponse):
 
     def _transfer_coding(self) -> str:
         """At most "chunked", once, the one that we take: with another one inside or around it, what comes is no
-        content, and http.client would hand out the frames themselves."""
+        content, and http.client would hand out the frames themselves. RFC 9112 §7 has no "identity" any more."""
         if "transfer-encoding" not in self.headers:
             return ""
         codings = ", ".join(self.headers.get_all("transfer-encoding", [])).strip().lower()
-        if codings not in ("chunked", "identity"):
+        if codings != "chunked":
             raise http.client.HTTPException(f"its Transfer-Encoding is {codings[:80]!r}")
         return codings
+
+    def _get_chunk_left(self) -> int | None:
+        """As http.client's own, which takes any two bytes for the end of a chunk, and what is no size for the end of
+        the connection. None: the last chunk has been read."""
+        if self.chunk_left:
+            return self.chunk_left
+        if self.chunk_left is not None and self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # private
+            raise BrokenFrames("a chunk does not end where it should")
+        self.chunk_left = self._read_next_chunk_size() or None
+        if self.chunk_left is None:
+            self._read_and_discard_trailer()
+            self._close_conn()  # type: ignore[attr-defined]  # private
+        return self.chunk_left
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline(_MAX_LINE + 1)
         if len(line) > _MAX_LINE:
             raise http.client.LineTooLong("chunk size")
+        if not line.endswith(b"\n"):
+            raise http.client.IncompleteRead(b"")
         if (sized := _CHUNK_SIZE(line)) is None:
-            raise ValueError("no chunk size")  # http.client takes it for the end of the connection
+            raise BrokenFrames("a chunk begins without a size")
         return int(sized[1], 16)
 
     def _read_and_discard_trailer(self) -> None:
@@ -105,11 +125,25 @@ def read_fields(stream: io.BufferedReader) -> http.client.HTTPMessage:
     for line in lines:
         plain = _PLAIN(line)
         if plain is None:
-            text = b"".join([*lines, b"\r\n"]).decode("iso-8859-1")
-            return Parser(_class=http.client.HTTPMessage).parsestr(text)
+            return _parsed(b"".join([*lines, b"\r\n"]).decode("iso-8859-1"))
         name, value = plain.groups()
-        fields.set_raw(name.decode("ascii"), value.decode("iso-8859-1"))
+        fields.set_raw(name.decode("ascii"), value.decode("iso-8859-1").rstrip(" \t"))
     return fields
+
+
+def _parsed(text: str) -> http.client.HTTPMessage:
+    """By the email package, which knows folded lines (RFC 9112 §5.2), and takes whatever is no field for the beginning
+    of a body: that a head does not end where its server thinks shows in such lines alone."""
+    fields = Parser(_class=http.client.HTTPMessage).parsestr(text)
+    has_bare_cr = text.count("\r") != text.count(
+        "\r\n"
+    )  # which ends a line for the email package (RFC 9112 §2.2)
+    if has_bare_cr or fields.defects or fields.get_payload() or not all(map(_NAME, fields.keys())):
+        raise http.client.HTTPException("there are lines in its head that are no fields")
+    bare = http.client.HTTPMessage()
+    for name, value in fields.items():
+        bare.set_raw(name, value.rstrip(" \t"))  # RFC 9110 §5.5: blanks around a value are no part of it
+    return bare
 
 
 def _length(text: str | None) -> int | None:

@@ -25,6 +25,7 @@ Kind = Literal[
     "encoding",   # a content coding though identity was asked
     "redirect",   # refused redirect
     "protocol",   # not HTTP
+    "frames",     # a body whose frames do not fit together: what came of it may not be the content
     "worker",     # a worker process died
     "disk",       # the disk refused
     "denied",     # no token is given, and the message says why

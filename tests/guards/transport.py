@@ -200,7 +200,7 @@ GUARDS = (
     Guard(
         "no transfer coding but chunked is taken",
         "engine/transport/heads.py",
-        'if codings not in ("chunked", "identity"):',
+        'if codings != "chunked":',
         "if False:",
         (
             "tests/unit/transport/test_heads.py::test_other_transfer_codings_are_refused",

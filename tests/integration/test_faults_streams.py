@@ -90,6 +90,40 @@ def test_another_transfer_coding_makes_no_file(try_file: Callable[..., Trial], c
     assert trial.origin.fired("header") == 1
 
 
+@pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
+@pytest.mark.parametrize("manners", [{"framing": "chunked"}, {"framing": "close"}], ids=IDS[1:])
+@pytest.mark.row("body/goes-on")
+def test_a_body_that_goes_on_is_not_believed(
+    try_file: Callable[..., Trial], manners: dict[str, Any], times: int | None
+) -> None:
+    """It promised a range and sends more: nobody can say which of it is the file's."""
+    trial = try_file(SIZE, **manners)
+    trial.origin.fault("extra_bytes", data=bytes(5000), times=times)
+    result = trial.pull("--retries", 1, code=0 if times else 5)
+    assert trial.origin.fired("extra_bytes") >= 1
+    if times:
+        trial.assert_exact()
+    else:
+        trial.assert_failed(result, "sent more than it had promised|does not fit together")
+
+
+@pytest.mark.parametrize("times", [1, None], ids=["once", "always"])
+@pytest.mark.parametrize("coding", [None, "identity"])
+@pytest.mark.row("body/frames-unsaid")
+def test_frames_that_nobody_told_of_are_not_content(
+    try_file: Callable[..., Trial], coding: str | None, times: int | None
+) -> None:
+    """Chunks, but a head that does not say so: ranges that hold frames would have the right length."""
+    trial = try_file(SIZE, framing="chunked")
+    trial.origin.fault("header", name="Transfer-Encoding", value=coding, times=times)
+    trial.pull("--retries", 1, "--stall-timeout", 2, code=0 if times else 5)
+    assert trial.origin.fired("header") >= 1
+    if times:
+        trial.assert_exact()
+    else:
+        assert not trial.target.exists()
+
+
 @pytest.mark.row("body/trailer-endless")
 def test_a_trailer_that_drips_is_given_up(try_file: Callable[..., Trial]) -> None:
     """Its bytes are no sign of life."""

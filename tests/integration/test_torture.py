@@ -1,4 +1,4 @@
-"""Short runs of what `python -m tests.torture` and `python -m tests.torture.soak` do at length."""
+"""Short runs of what the modules of tests/torture do at length."""
 
 import subprocess
 import sys
@@ -26,5 +26,15 @@ def test_a_program_of_many_pulls_does_not_grow(home: Path) -> None:
     """Memory, descriptors, threads, shared memory, objects and children are those of the first pulls, also where some
     fail and are cancelled."""
     words = [sys.executable, "-m", "tests.torture.soak", "--pulls", "64", "--warm-up", "32"]
+    result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("more", [[], ["--tls"]], ids=["plain", "tls"])
+@pytest.mark.row("body/edited-answers")
+def test_answers_that_are_edited_at_random_bring_no_wrong_byte(more: list[str]) -> None:
+    """Whatever a server says of its bytes: they are the file's, or there is none, and the next pull is done."""
+    words = [sys.executable, "-m", "tests.torture.lies", "--pulls", "60", "--seed", "1", *more]
     result = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -280,8 +280,8 @@ def wrong_content_length(answer: Answer, exchange: Exchange, *, by: int) -> bool
 
 @kind("answer")
 def extra_bytes(answer: Answer, exchange: Exchange, *, data: bytes) -> bool:
-    """Data behind a body whose length says nothing of it; the connection goes on."""
-    if answer.status not in (200, 206) or answer.chunked:
+    """Data behind a body whose length says nothing of it; the connection goes on. Where there is no length, in it."""
+    if answer.status not in (200, 206):
         return False
     _replace_body(answer, Joined(Excerpt(answer.content, answer.start, answer.stop), Bytes(data)))
     _set_length(answer, answer.length - len(data))

@@ -139,6 +139,9 @@ REFUSED = [
     ("another ETag", lease(identity=KNOWN), answer(**GOOD | {"etag": '"v2"'}), "changed"),
     ("the first validator comes midway", lease(identity=Identity(size=100)), answer(**GOOD), "changed"),
     ("no validator comes", lease(identity=KNOWN), answer(**GOOD | {"etag": None}), "changed"),
+    ("no answer at all", lease(identity=KNOWN), answer(content_length="6"), "range"),
+    ("no answer, by its place", lease(identity=KNOWN), answer(content_range="bytes 0-5/100"), "range"),
+    ("a part that calls itself whole", lease(None), answer(200, content_range="bytes 0-7/100"), "range"),
     (
         "another kind of validator comes",
         lease(identity=Identity(size=100, etag='"v1"')),
