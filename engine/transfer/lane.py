@@ -103,7 +103,7 @@ class Lane:
         self._promised_stop: int | None = None
         """Where the answer ends by its headers."""
         self._is_endless = False
-        """Nothing says where its body ends, but the end of its connection."""
+        """Nothing says where its body ends, but the end of its connection: until that has come, it may be of frames."""
         self._is_shortened = False
         self._block = _FIRST_BLOCK
         self._max_block = self._largest_block = max_block
@@ -128,7 +128,7 @@ class Lane:
             if self._is_revoked:
                 return
             self._is_revoked = True
-            self._report_piece()
+            self._report_last_piece()
             self._emit(self._ended(None, is_revoked=True))
             if self._socket is not None:
                 wake(self._socket)
@@ -219,7 +219,7 @@ class Lane:
         with self._lock:
             revoked = self._is_revoked
             if not revoked:
-                self._report_piece()
+                self._report_last_piece()
                 ended = self._ended(failure)
                 self._emit(Whole(*self._whole, ended) if self._whole else ended)
             self._lease = None
@@ -271,7 +271,8 @@ class Lane:
             min(self._max_block, _MAX_TLS_BLOCK) if answer.url.startswith("https:") else self._max_block
         )
         self._promised_stop = opened.span.stop if opened.span else part.size
-        self._is_endless = not ("content-length" in answer.headers or "transfer-encoding" in answer.headers)
+        has_end = "content-length" in answer.headers or "transfer-encoding" in answer.headers
+        self._is_endless = answer.status == 206 and not has_end
         if self._stop is None:
             # One stream of a file of known size ends there: what a server sends beyond is not the file's.
             self._stop = part.size if proceed is None or proceed.stop is None else proceed.stop
@@ -343,8 +344,7 @@ class Lane:
         """The frames of a body did not fit together, or it had none and broke off. What came of it and is not told
         yet is thrown away; where some of it is told, and no digest will judge, the file has to start again."""
         with self._lock:
-            self._discarded += self._position - self._piece_start
-            self._position = self._piece_start
+            self._drop_piece()
         is_told = self._position > (lease.span.start if lease.span else 0)
         if is_told and not lease.has_digest:
             return msgspec.structs.replace(failure, kind="frames")
@@ -438,6 +438,18 @@ class Lane:
             return True
 
     # Under the lock
+
+    def _report_last_piece(self) -> None:
+        """Of a lease that is over before its end."""
+        if self._is_endless:
+            self._drop_piece()
+        else:
+            self._report_piece()
+
+    def _drop_piece(self) -> None:
+        self._discarded += self._position - self._piece_start
+        self._position = self._piece_start
+        self._cell.set_unreported(0)
 
     def _report_piece(self) -> None:
         if self._lease is not None and self._position > self._piece_start:

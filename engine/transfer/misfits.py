@@ -7,7 +7,7 @@ import msgspec
 
 from engine.remote_file import Identity
 from engine.telemetry import redact
-from engine.transfer.answers import int_of
+from engine.transfer.answers import int_of, request_headers
 from engine.transfer.messages import Lease, Opened
 from engine.transport.auth import origin_of
 from engine.transport.bodies import status_failure
@@ -48,7 +48,9 @@ def _refused(lease: Lease, answer: Answer, opened: Opened) -> WireError:
         return _error(answer, "changed", reason)
     if answer.status == 412:
         answer.close()
-        return _error(answer, "changed", "has another version of the file now.")
+        if "If-Match" in request_headers(lease):
+            return _error(answer, "changed", "has another version of the file now.")
+        return _error(answer, "range", "answered 412, although no condition was set.")
     failure = status_failure(answer)
     led_elsewhere = bool(answer.hops) and origin_of(answer.url) != origin_of(lease.url)
     if answer.status in EXPIRED_STATUS and (lease.is_located or led_elsewhere):
@@ -95,7 +97,7 @@ def _misplaced(lease: Lease, answer: Answer, opened: Opened) -> Misfit | None:
     if lease.span is None or (lease.is_probe and (answer.status == 200 or _total_is_unknown(answer))):
         return None
     if answer.status == 200:
-        return "range", "answered a range with the whole file."
+        return "range", "answered a range with the whole file. Where that stays so, --force takes it."
     stated, length = answer.headers.get("content-range"), answer.headers.get("content-length")
     nbytes, got = int_of(length), opened.span
     if fits(lease.span, parse_content_range(stated)) and (

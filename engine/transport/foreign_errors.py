@@ -14,6 +14,12 @@ from engine.transport.retry import Failure, Kind, WireError
 
 _TUNNEL_REFUSED = "Tunnel connection failed: 407"
 """How http.client tells of a CONNECT for which a proxy wants credentials: in words alone (`HTTPConnection._tunnel`)."""
+_ADVICE = dict.fromkeys(
+    (18, 19, 20, 21), "If it is your own authority's, name it with --cacert."
+) | dict.fromkeys(
+    (62, 64), "Ask for it by the name that the certificate is for, or tell whoever runs the server."
+)
+"""By OpenSSL's codes: an authority that is not known; another name, another address (x509_vfy.h)."""
 
 
 @contextmanager
@@ -34,7 +40,7 @@ def translated(url: str, proxy: str = "") -> Iterator[None]:
 
 def describe(exc: BaseException, shown: str, proxy: str = "") -> Failure:
     """A foreign exception as a Failure; shown is the redacted URL."""
-    cause = _innermost(exc)
+    cause = innermost(exc)
     if isinstance(exc, u3.ProxyError) and _TUNNEL_REFUSED in str(cause):
         message = f"{shown}: the proxy asks for credentials."
         return Failure(kind="status", status=407, url=shown, message=message)
@@ -45,8 +51,8 @@ def describe(exc: BaseException, shown: str, proxy: str = "") -> Failure:
 def _told(exc: BaseException, cause: BaseException, who: str) -> tuple[Kind, str]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "tls", (
-            f"The certificate of {who} is not trusted: {cause.verify_message}. "
-            "If it is your own authority's, name it with --cacert."
+            f"The certificate of {who} is not trusted: {cause.verify_message.rstrip('.')}. "
+            f"{_ADVICE.get(cause.verify_code, 'Nothing here can help: whoever runs the server must renew it.')}"
         )
     if isinstance(exc, u3.ProxyError):
         return "connect", f"Cannot reach {who}: {_words(cause)}. Check --proxy, HTTP_PROXY, HTTPS_PROXY."
@@ -65,7 +71,7 @@ def _told(exc: BaseException, cause: BaseException, who: str) -> tuple[Kind, str
     return "protocol", f"{who} does not keep to HTTP: {_words(cause)}."
 
 
-def _innermost(exc: BaseException) -> BaseException:
+def innermost(exc: BaseException) -> BaseException:
     """The cause that urllib3 wraps: reasons, arguments and contexts, at most a few deep."""
     for _ in range(6):
         inner = getattr(exc, "reason", None)

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 from engine.errors import UsageError
+from engine.plain_text import keep_secret
 from engine.settings import Settings, proxy_url
 
 
@@ -52,4 +53,7 @@ def proxy_headers(proxy: str) -> dict[str, str]:
     if parts.username is None:
         return {}
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return dict(urllib3.make_headers(proxy_basic_auth=user))
+    headers = dict(urllib3.make_headers(proxy_basic_auth=user))
+    for value in (user.partition(":")[2], *headers.values()):
+        keep_secret(value)
+    return headers

@@ -10,7 +10,7 @@ import socket
 import ssl
 from typing import Any, Self
 
-from engine.errors import NetworkError
+from engine.errors import UsageError
 from engine.settings import Settings
 from engine.transport.trust import trust_system
 
@@ -196,7 +196,7 @@ _contexts: dict[tuple[str | None, bool], ssl.SSLContext] = {}
 
 def tls_context(settings: Settings) -> ssl.SSLContext:
     """This process's context for these settings: the system's trust, or --cacert, or none at all.
-    Raises NetworkError."""
+    Raises UsageError."""
     key = (settings.cacert, settings.insecure)
     if key not in _contexts:
         _contexts[key] = _make_context(settings)
@@ -212,7 +212,7 @@ def _make_context(settings: Settings) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=settings.cacert)
         except (OSError, ssl.SSLError) as exc:
-            raise NetworkError(
+            raise UsageError(
                 f"Cannot read certificates from {settings.cacert!r}: {exc}. Give --cacert a PEM file."
             ) from exc
     elif not trust_system(context):

@@ -4,8 +4,10 @@ urllib3 never follows a redirect, decodes a body or retries for us: each of thes
 Not thread-safe: every lane has its own Wire. Foreign exceptions are translated once (foreign_errors.py).
 """
 
-from collections.abc import Mapping
+import http.client
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -21,7 +23,7 @@ from engine.telemetry import hide_signed_urls, redact
 from engine.transport import addresses
 from engine.transport.auth import Credentials, origin_of
 from engine.transport.challenge import TokenRequest, bearer_challenge, repository_of
-from engine.transport.foreign_errors import translated
+from engine.transport.foreign_errors import innermost, translated
 from engine.transport.metered import Meter, NoMeter, connection_classes
 from engine.transport.proxies import Proxies, proxy_headers
 from engine.transport.rate_limit import exhausted_s
@@ -31,6 +33,8 @@ from engine.transport.tls import tls_context
 USER_AGENT = f"jarvis/{__version__}"
 _FALLBACK_CONNECT_S = 3.0
 """Connect timeout while there are other addresses to try: a dead IPv6 route must not cost ten seconds."""
+
+_ENDED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 class Hop(msgspec.Struct, frozen=True):
@@ -68,6 +72,17 @@ class Answer(msgspec.Struct, frozen=True):
     def close(self) -> None:
         """Drop the connection with whatever it still carries."""
         self.response.close()
+
+
+def _asked_anew(ask: Callable[[], Any], pool: urllib3.HTTPConnectionPool) -> Any:
+    """The answer; asked for once more where a kept connection has ended in the meantime (RFC 9112 §9.3.1)."""
+    is_kept = pool.pool is not None and any(kept is not None and kept.sock for kept in pool.pool.queue)
+    try:
+        return ask()
+    except u3.ProtocolError as exc:
+        if is_kept and isinstance(innermost(exc), _ENDED):
+            return ask()
+        raise
 
 
 class Wire:
@@ -196,21 +211,23 @@ class Wire:
             last = index == len(routes) - 1
             timeout = self._settings.connect_timeout_s
             pool = self._pool(url, address)
+            ask = partial(
+                pool.urlopen,
+                method,
+                url if pool.proxy is not None and parts.scheme == "http" else target,
+                body=body,
+                headers=sent,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=Timeout(
+                    connect=timeout if last else min(timeout, _FALLBACK_CONNECT_S), read=read_timeout_s
+                ),
+            )
             try:
-                response: Any = pool.urlopen(
-                    method,
-                    url if pool.proxy is not None and parts.scheme == "http" else target,
-                    body=body,
-                    headers=sent,
-                    retries=False,
-                    redirect=False,
-                    assert_same_host=False,
-                    preload_content=False,
-                    decode_content=False,
-                    timeout=Timeout(
-                        connect=timeout if last else min(timeout, _FALLBACK_CONNECT_S), read=read_timeout_s
-                    ),
-                )
+                response: Any = _asked_anew(ask, pool)
             except (u3.NewConnectionError, u3.ConnectTimeoutError) as exc:
                 failure = exc
                 continue

@@ -29,8 +29,8 @@ GUARDS = (
     Guard(
         "a proxy gets its password",
         _PROXIES,
-        "return dict(urllib3.make_headers(proxy_basic_auth=user))",
-        "return {}",
+        "headers = dict(urllib3.make_headers(proxy_basic_auth=user))",
+        "headers = {}",
         (f"{_TESTS}::test_a_proxys_password_is_for_the_proxy",),
     ),
     Guard(

@@ -25,7 +25,7 @@ GUARDS = (
     Guard(
         "a 200 is no answer to a range",
         _MISFITS,
-        'return "range", "answered a range with the whole file."',
+        'return "range", "answered a range with the whole file. Where that stays so, --force takes it."',
         "return None",
         _REFUSED,
     ),

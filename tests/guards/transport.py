@@ -130,7 +130,7 @@ GUARDS = (
     Guard(
         "nothing is decoded",
         _WIRE,
-        "                    decode_content=False,\n",
+        "                decode_content=False,\n",
         "",
         (f"{_TESTS_OF_WIRE}::test_a_body_comes_as_it_was_sent",),
     ),

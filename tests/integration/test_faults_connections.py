@@ -124,6 +124,16 @@ def test_an_answer_that_is_no_http_is_asked_for_again(
     trial.assert_exact()
 
 
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.row("network/kept-connection-ends")
+def test_the_end_of_a_kept_connection_is_no_failure(trial: Trial, reset: bool) -> None:
+    """A server may close one at any time between two answers: the request is sent again, and no retry is spent."""
+    trial.origin.fault("close_without_answer", nth=3, reset=reset)
+    trial.pull("--retries", 0, "-c", 1)
+    assert trial.origin.fired("close_without_answer") == 1
+    trial.assert_exact()
+
+
 @pytest.mark.parametrize("data", [b"\x00\xff\r\n\r\n", b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-"])
 @pytest.mark.row("body/no-http")
 def test_garbage_from_the_start_makes_nothing(trial: Trial, data: bytes) -> None:

@@ -124,8 +124,10 @@ class Script:
 
     def _lie(self, head: list[str], frames: list[bytes]) -> tuple[bytes, bool]:
         stays = self.dice.random() < 0.7
-        for _ in range(self.dice.choice((1, 1, 1, 2, 3))):
-            kind = self.dice.choice(_KINDS)
+        kinds = [self.dice.choice(_KINDS) for _ in range(self.dice.choice((1, 1, 1, 2, 3)))]
+        # Where sizes are wrong as well, what is put behind a body is in it, and nobody could tell.
+        alone = next((kind for kind in kinds if kind in (second, extra)), None)
+        for kind in [alone] if alone else sorted(kinds, key=lambda kind: kind is cut):
             self.told.append(kind.__name__)
             head, frames = kind(self.dice, head, frames)
         ending = self.dice.choice(("\r\n",) * 6 + ("\n", "\r", "\r\n "))
@@ -284,7 +286,7 @@ _one_asks = threading.Lock()
 
 
 class _Downloader(ModelDownloader):
-    cacert: str | None = None
+    authority: str | None = None
 
     def _settings(self, *, force: bool) -> Settings:
         return msgspec.structs.replace(
@@ -295,7 +297,7 @@ class _Downloader(ModelDownloader):
             retries=2,
             retry_delay_s=0.01,
             stall_timeout_s=0.4,
-            cacert=self.cacert,
+            cacert=self.authority,
         )
 
 
@@ -319,7 +321,7 @@ def main() -> int:
             liar.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             authority.issue_cert("127.0.0.1").configure_cert(liar.context)
             authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-            _Downloader.cacert = str(folder / "ca.pem")
+            _Downloader.authority = str(folder / "ca.pem")
         url = f"http{'s' if options.tls else ''}://127.0.0.1:{liar.server_address[1]}/m.bin"
         for number in range(options.first, options.first + options.pulls):
             script = liar.script = Script(random.Random(f"{options.seed}/{number}"))

@@ -176,6 +176,7 @@ REFUSED = [
         "range",
     ),
     ("If-Match failed", lease(identity=KNOWN), answer(412), "changed"),
+    ("412 without a condition", lease(identity=KNOWN, has_digest=True), answer(412), "range"),
     (
         "416 to a probe without a range",
         lease(None, is_probe=True),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine.errors import NetworkError
+from engine.errors import UsageError
 from engine.settings import Settings
 from engine.transport.tls import TlsStream, tls_context
 
@@ -218,7 +218,7 @@ def test_cacert_that_is_none(tmp_path, content):
     path = tmp_path / "ca.pem"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(NetworkError, match=r"ca\.pem"):
+    with pytest.raises(UsageError, match=r"ca\.pem"):
         tls_context(Settings(cacert=str(path)))
 
 
