@@ -7,6 +7,7 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import PathError
+from engine.plain_text import keep_query
 
 _RESERVED = re.compile(
     r"(?i)^(con|prn|aux|nul|com[0-9\u00b9\u00b2\u00b3]|lpt[0-9\u00b9\u00b2\u00b3])(\..*)?$"
@@ -75,6 +76,9 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
     role: str = "file"
     """What it is to its model: model, projector, adapter, template, params, system, messages, license, config,
     manifest, or just a file."""
+
+    def __post_init__(self) -> None:
+        keep_query(self.url)
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 import xxhash
 
 from engine.errors import EngineError
+from engine.plain_text import keep_query
 from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import write_all
@@ -195,6 +196,10 @@ class Lane:
             self._wait_s = self._receive_s = self._write_s = self._limit_s = 0.0
             if self._is_revoked:
                 self._emit(self._ended(None, is_revoked=True))
+        if not lease.is_located:
+            keep_query(
+                lease.url
+            )  # of a signed address that was typed; the process that knows it may be another one
         failure = None
         try:
             self._fetch(lease)

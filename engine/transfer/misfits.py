@@ -5,6 +5,7 @@ Strict on purpose: a byte at a wrong offset is found by the digest at best, and 
 
 import msgspec
 
+from engine.plain_text import conceal
 from engine.remote_file import Identity
 from engine.telemetry import redact
 from engine.transfer.answers import int_of, request_headers
@@ -37,7 +38,7 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
 
 def _error(answer: Answer, kind: Kind, did: str) -> WireError:
     shown = redact(answer.url)
-    return WireError(Failure(kind=kind, message=f"{shown} {did}", url=shown, status=answer.status))
+    return WireError(Failure(kind=kind, message=conceal(f"{shown} {did}"), url=shown, status=answer.status))
 
 
 def _refused(lease: Lease, answer: Answer, opened: Opened) -> WireError:

@@ -16,14 +16,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from engine.errors import PathError, UsageError
-from engine.plain_text import keep_secret
+from engine.plain_text import SECRET_NAMES, keep_secret
 from engine.plain_url import match_plain
 from engine.transport.challenge import basic, repository_of
 
 HUB = "https://huggingface.co"
 _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
-_SECRET_NAMES = re.compile("auth|token|key|secret|cookie|pass|credential|session", re.IGNORECASE)
-"""Of headers, whose values are hidden wherever they come back; an Accept is no secret."""
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
@@ -54,7 +52,7 @@ class Credentials(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for headers in self.by_origin.values():
             for name, value in headers.items():
-                if _SECRET_NAMES.search(name):
+                if SECRET_NAMES.search(name):
                     keep_secret(value)
         for token in self.earned.values():
             keep_secret(token)

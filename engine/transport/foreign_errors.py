@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from urllib3 import exceptions as u3
 
 from engine.errors import NetworkError, RedirectRefused, UsageError
+from engine.plain_text import conceal
 from engine.telemetry import redact
 from engine.transport.heads import BrokenFrames
 from engine.transport.retry import Failure, Kind, WireError
@@ -45,7 +46,7 @@ def describe(exc: BaseException, shown: str, proxy: str = "") -> Failure:
         message = f"{shown}: the proxy asks for credentials."
         return Failure(kind="status", status=407, url=shown, message=message)
     kind, message = _told(exc, cause, f"{shown} (through the proxy {proxy})" if proxy else shown)
-    return Failure(kind=kind, url=shown, message=message)
+    return Failure(kind=kind, url=shown, message=conceal(message))
 
 
 def _told(exc: BaseException, cause: BaseException, who: str) -> tuple[Kind, str]:

@@ -4,11 +4,10 @@ NO_PROXY, as urllib.request reads them, which is only loaded where there is one)
 import os
 from urllib.parse import unquote, urlsplit
 
-import urllib3
-
 from engine.errors import UsageError
 from engine.plain_text import keep_secret
 from engine.settings import Settings, proxy_url
+from engine.transport.challenge import basic
 
 
 class Proxies:
@@ -53,7 +52,7 @@ def proxy_headers(proxy: str) -> dict[str, str]:
     if parts.username is None:
         return {}
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    headers = dict(urllib3.make_headers(proxy_basic_auth=user))
+    headers = {"proxy-authorization": basic(user)}
     for value in (user.partition(":")[2], *headers.values()):
         keep_secret(value)
     return headers

@@ -278,7 +278,10 @@ class Wire:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = self._make_pool(url, address)
-            pool.ConnectionCls = self._classes[urlsplit(url).scheme.lower()]
+            is_secure = isinstance(
+                pool, urllib3.HTTPSConnectionPool
+            )  # to the server, or to a proxy on the way
+            pool.ConnectionCls = self._classes["https" if is_secure else "http"]
         return pool
 
     def _make_pool(self, url: str, address: str) -> urllib3.HTTPConnectionPool:
@@ -287,7 +290,10 @@ class Wire:
         secure = parts.scheme.lower() == "https"
         if proxy := self._proxies.of(url):
             manager = urllib3.ProxyManager(
-                proxy, ssl_context=tls_context(self._settings), proxy_headers=proxy_headers(proxy)
+                proxy,
+                ssl_context=tls_context(self._settings),
+                proxy_ssl_context=tls_context(self._settings),
+                proxy_headers=proxy_headers(proxy),
             )
             return manager.connection_from_host(host, parts.port, parts.scheme.lower())
         if secure:

@@ -116,6 +116,26 @@ def test_a_token_in_a_servers_headers_is_in_no_log_receipt_or_journal(
     assert TOKEN.encode() not in everything_below(tmp_path)
 
 
+@pytest.mark.parametrize("processes", [0, 1])
+@pytest.mark.row("attack/31-secrets-repeated")
+def test_a_signature_that_a_server_repeats_is_kept_nowhere(
+    try_file: Callable[..., Trial], tmp_path: Path, processes: int
+) -> None:
+    """Of an address that was typed: not from a tag, nor from what the server says, whatever its capitals."""
+    trial = try_file(etag=f'"{TOKEN}"')
+    trial.url += f"?X-Amz-Signature={TOKEN}&response-content-type=plain"
+    trial.options = ("--log-file", tmp_path / "log", "--verbose", "-p", processes)
+    told = trial.pull().stderr
+    trial.assert_exact()
+    refusal = trial.origin.fault("status", code=403, headers={"X-Error-Message": f"{TOKEN.upper()} expired"})
+    trial.target = trial.target.with_name("another")
+    told += trial.pull("--retries", 0, code=4).stderr
+    assert refusal.fired
+    assert "*** expired" in told
+    assert TOKEN.lower() not in told.lower()
+    assert TOKEN.lower().encode() not in everything_below(tmp_path).lower()
+
+
 @pytest.mark.row("attack/31-secrets-repeated")
 def test_what_a_token_endpoint_repeats_is_not_shown(
     origin_factory: Callable[..., Origin], jarvis: Callable[..., Any], tmp_path: Path

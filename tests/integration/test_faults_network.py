@@ -12,6 +12,7 @@ from tests.certificates import Certificates
 from tests.connect_proxy import ConnectProxy
 from tests.integration.trial import MIB, Trial
 from tests.origin import File, Origin
+from tests.tls_front import tls_front
 
 HERE = "127.0.0.1"
 USER = "ada:s3cret-word"
@@ -144,6 +145,21 @@ def test_tls_goes_through_a_tunnel(try_file: Callable[..., Trial], tls: Certific
         trial.assert_failed(trial.command.run(*trial.arguments(), env=through(proxy)).check(5), "certificate")
     trial.options = ("--cacert", tls.cacert)
     trial.pull()
+    trial.assert_exact()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+@pytest.mark.row("network/proxy-over-tls")
+def test_a_proxy_may_speak_tls(try_file: Callable[..., Trial], tls: Certificates, secure: bool) -> None:
+    """Within which a tunnel may carry TLS of its own."""
+    trial = try_file(tls=tls if secure else None)
+    trial.options = ("--cacert", tls.cacert)
+    with (
+        ConnectProxy({HERE: trial.origin.port}) as proxy,
+        tls_front(int(proxy.url.rpartition(":")[2]), tls.server.context()) as port,
+    ):
+        trial.command.run(*trial.arguments("--proxy", f"https://{HERE}:{port}")).check()
+        assert len(proxy.asked) >= 1
     trial.assert_exact()
 
 

@@ -14,3 +14,8 @@ def test_a_proxys_password_is_hidden_wherever_it_comes_back() -> None:
 def test_an_address_without_a_user_sends_nothing() -> None:
     """And hides nothing."""
     assert proxy_headers("http://proxy.example:3128") == {}
+
+
+def test_a_password_is_sent_as_utf_8() -> None:
+    """RFC 7617 §2.1, and as other tools send what their addresses hold."""
+    assert proxy_headers("http://%E2%82%AC:p@h:1") == {"proxy-authorization": "Basic 4oKsOnA="}
