@@ -14,7 +14,7 @@ its data is found out, because held segments are hashed again before they are be
 import os
 import struct
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 import msgspec
 import xxhash
@@ -31,6 +31,7 @@ _VERSION = 1
 _LENGTH = struct.Struct("<I")
 _HASH = struct.Struct("<Q")
 _MAX_RECORD_BYTES = 1 << 16
+_BLOCK = 1 << 18
 _NO_MESSAGE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no value of a type: a hash that is right says nothing of that."""
 
@@ -103,7 +104,7 @@ class Claim(msgspec.Struct, frozen=True):
         """Of the journal at path, without its lock and without a change; None where none can be read."""
         try:
             with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-                return cls.parse(file.read())
+                return cls.parse(_content_of(file))
         except OSError:
             return None
 
@@ -160,7 +161,7 @@ class Journal:
     @classmethod
     def _read(cls, fd: int) -> Self | None:
         with open(fd, "rb", closefd=False) as file:
-            claim = Claim.parse(file.read())
+            claim = Claim.parse(_content_of(file))
         if claim is None:
             return None
         os.ftruncate(fd, claim.end)
@@ -226,6 +227,14 @@ def _header(payload: bytes) -> Header | None:
         return None
     sound = header.format == "jarvis-journal" and header.version == _VERSION and header.check == CHECK
     return header if sound and header.size > 0 and header.segment_size > 0 else None
+
+
+def _content_of(file: BinaryIO) -> bytes:
+    """Up to where nothing but zeros comes, which no record is: a tail of them, however long, is a file system's."""
+    content = bytearray()
+    while (block := file.read(_BLOCK)).strip(b"\0"):
+        content += block
+    return bytes(content)
 
 
 def read_entries(payloads: list[bytes], grid: Grid) -> tuple[dict[int, int], dict[Span, int], int]:

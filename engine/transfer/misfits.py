@@ -3,6 +3,8 @@
 Strict on purpose: a byte at a wrong offset is found by the digest at best, and by nobody at worst.
 """
 
+from urllib.parse import urlsplit
+
 import msgspec
 
 from engine.plain_text import conceal
@@ -28,7 +30,7 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         raise _refused(lease, answer, opened)
     for misfit in (
         _misframed(answer),
-        _of_another_version(lease, opened),
+        _of_another_version(lease, answer, opened),
         _misplaced(lease, answer, opened),  # before what it does not show, which may be all that a proxy says
         _of_an_unknown_version(lease, opened),
     ):
@@ -78,9 +80,9 @@ def _misframed(answer: Answer) -> Misfit | None:
     return None
 
 
-def _of_another_version(lease: Lease, opened: Opened) -> Misfit | None:
+def _of_another_version(lease: Lease, answer: Answer, opened: Opened) -> Misfit | None:
     if lease.identity and (reason := _differs(lease, opened.identity)):
-        is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
+        is_change = not lease.has_digest and not _may_be_another_thing(lease, answer, opened)
         return "changed" if is_change else "range", reason
     return None
 
@@ -115,11 +117,16 @@ def _total_is_unknown(answer: Answer) -> bool:
     return content_range is not None and content_range.total is None
 
 
-def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:
-    """Whether an answer to a range is whole and shows no version, though the file had one. A portal's login page looks
-    so, and is no reason to throw away what is there."""
-    known = lease.identity is not None and lease.identity.has_validator
-    return known and lease.span is not None and opened.status == 200 and not opened.identity.has_validator
+def _may_be_another_thing(lease: Lease, answer: Answer, opened: Opened) -> bool:
+    """Whether an answer is none of the file, though the address is the same: a page for people, or whole though a
+    range was asked for and without a version though the file had one. A portal's login looks so, and is no reason to
+    throw away what is there."""
+    if lease.identity is None:
+        return False
+    if answer.headers.get("content-type", "").lower().startswith("text/html"):
+        return not urlsplit(lease.url).path.lower().endswith((".html", ".htm", "/"))
+    lost_its_version = lease.identity.has_validator and not opened.identity.has_validator
+    return lease.span is not None and opened.status == 200 and lost_its_version
 
 
 def _differs(lease: Lease, got: Identity) -> str | None:

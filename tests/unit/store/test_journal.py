@@ -5,6 +5,7 @@ import resource
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import msgspec
@@ -163,6 +164,22 @@ def test_not_a_journal(tmp_path, raw):
     (tmp_path / "journal").write_bytes(raw)
     assert read(tmp_path / "journal") is None
     assert (tmp_path / "journal").read_bytes() == raw
+
+
+@pytest.mark.row("journal/long-tail-of-zeros")
+def test_a_tail_of_zeros_is_not_read(tmp_path):
+    """Of half a gigabyte, as a file system may leave one: no memory is taken for it, and it is cut off."""
+    path = tmp_path / "journal"
+    write(path)
+    sound = path.read_bytes()
+    os.truncate(path, len(sound) + (512 << 20))
+    tracemalloc.start()
+    try:
+        assert read(path) == (HEADER, CHECKS)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
+    assert path.read_bytes() == sound
 
 
 FOREIGN = [

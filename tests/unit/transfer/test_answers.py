@@ -156,6 +156,12 @@ REFUSED = [
         "changed",
     ),
     ("stream of another size", lease(None, identity=KNOWN), answer(200, content_length="99"), "changed"),
+    (
+        "a page of somebody else's with a version",
+        lease(identity=KNOWN),
+        answer(200, content_length="65", etag='"p"', content_type="text/html; charset=utf-8"),
+        "range",
+    ),
     ("a page of somebody else's", lease(identity=KNOWN), answer(200, content_length="65"), "range"),
     (
         "a whole file of another version",
