@@ -20,8 +20,8 @@ end would take 20 s, at 64 KiB."""
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?\r?\n", re.DOTALL).fullmatch
 """Digits and nothing else (RFC 9112 §7.1): int() would take "-5", "0x10" and "1_0", too."""
-_MAX_TRAILER_BYTES, _MAX_TRAILER_S = 8192, 5.0
-"""Behind a chunked body, of which nothing is used."""
+_MAX_FRAME_BYTES, _MAX_FRAME_S = 8192, 5.0
+"""For the size of a chunk, and for the trailer behind all of them, of which nothing is used."""
 
 
 class BrokenFrames(http.client.HTTPException):
@@ -81,20 +81,28 @@ class FinalResponse(http.client.HTTPResponse):
         return self.chunk_left
 
     def _read_next_chunk_size(self) -> int:
-        line = self.fp.readline(_MAX_LINE + 1)
-        if len(line) > _MAX_LINE:
-            raise http.client.LineTooLong("chunk size")
+        line = self.fp.readline(_MAX_LINE + 1) if b"\n" in self.fp.peek(1) else self._dripping_line()
         if not line.endswith(b"\n"):
             raise http.client.IncompleteRead(b"")
         if (sized := _CHUNK_SIZE(line)) is None:
             raise BrokenFrames("a chunk begins without a size")
         return int(sized[1], 16)
 
+    def _dripping_line(self) -> bytes:
+        """Byte by byte: those of a frame are no content, and no sign of life."""
+        ends, line = time.monotonic() + _MAX_FRAME_S, b""
+        while len(line) < _MAX_FRAME_BYTES and time.monotonic() < ends:
+            byte = self.fp.read(1)
+            line += byte
+            if byte in (b"", b"\n"):
+                return line
+        raise http.client.HTTPException("the size of a chunk does not end")
+
     def _read_and_discard_trailer(self) -> None:
         """Within bounds, and byte by byte, so that one that drips without a line's end is noticed, too."""
-        ends = time.monotonic() + _MAX_TRAILER_S
+        ends = time.monotonic() + _MAX_FRAME_S
         line = b""
-        for _ in range(_MAX_TRAILER_BYTES):
+        for _ in range(_MAX_FRAME_BYTES):
             byte = self.fp.read(1)
             if not byte or (byte == b"\n" and not line.strip()):
                 return  # as http.client, which takes the end of the connection for the end of a trailer

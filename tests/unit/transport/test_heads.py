@@ -135,6 +135,35 @@ def test_a_chunk_ends_where_it_says(body: bytes) -> None:
         chunked(body).read()
 
 
+class Dripping(io.RawIOBase):
+    """A byte at a time, a second apart on a clock of its own."""
+
+    def __init__(self, start: bytes, drop: bytes) -> None:
+        self._left, self._drop, self.now = start, drop, 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self.now += 0 if self._left else 1
+        data, self._left = (self._left or self._drop)[:1000], self._left[1000:]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@pytest.mark.row("body/chunk-size-drips")
+def test_a_size_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes of frames are no sign of life: whoever watches for silence would see none."""
+    raw = Dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0")
+    monkeypatch.setattr(time, "monotonic", lambda: raw.now)
+    wire: Any = type("Wire", (), {"makefile": lambda self, mode: io.BufferedReader(raw)})()
+    response = FinalResponse(wire, method="GET")
+    response.begin()
+    with pytest.raises(http.client.HTTPException, match="does not end"):
+        response.read()
+    assert raw.now < 10
+
+
 @pytest.mark.parametrize("body", [b"", b"3", b"3\r\nabc", b"3\r\nabc\r\n", b"3\r\nabc\r\n0"])
 def test_the_end_of_the_connection_is_no_broken_frame(body: bytes) -> None:
     """What came before it is the content's."""
