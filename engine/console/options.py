@@ -1,5 +1,6 @@
 """What was typed after `jarvis pull`, judged at the door: every fault found is told, not only the first."""
 
+import errno
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -239,4 +240,17 @@ def _proxy(text: str) -> str:
 
 
 def _absolute(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    try:
+        path = Path(text).expanduser().absolute()
+    except FileNotFoundError:
+        raise UsageError(
+            "The current folder is gone: change to another one, or name places from / on."
+        ) from None
+    try:
+        path.lstat()
+    except OSError as exc:
+        if exc.errno == errno.ENAMETOOLONG:
+            raise UsageError(
+                f"{text[:80]!r}… is longer than a name may be here. Choose a shorter one."
+            ) from None
+    return path

@@ -1,7 +1,9 @@
 """The coordinator's helper threads: they hash, sync and rename, and what comes of it goes back through the inbox."""
 
+import contextlib
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from engine.transfer.cores import usable_cores
@@ -20,20 +22,27 @@ class Homecoming:
 
 
 class HelperThreads:
-    """As many as there are cores, started with the first work."""
+    """As many as there are cores, started as work comes.
+
+    Not an executor of the standard library: those take nothing more once a program's main thread has ended, while a
+    pull in another one of its threads goes on (`threading._shutdown`).
+    """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
-        self._pool: ThreadPoolExecutor | None = None
+        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Done] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
         self._is_refusing = False
 
     def submit(self, work: Callable[[], Any], done: Done) -> None:
         """Run work on a helper thread, and done with its result where the inbox is read."""
         if self._is_refusing:
             return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(max(usable_cores(), 2), thread_name_prefix="helper")
-        self._pool.submit(self._run, work, done)
+        if len(self._threads) < max(usable_cores(), 2):
+            name = f"helper-{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))
+            self._threads[-1].start()
+        self._work.put((work, done))
 
     def refuse(self) -> None:
         """Take no more work."""
@@ -41,13 +50,20 @@ class HelperThreads:
 
     def end(self) -> None:
         """Wait for what is under way; what has not begun is dropped. May be called twice."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._work.get_nowait()
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
-    def _run(self, work: Callable[[], Any], done: Done) -> None:
-        try:
-            homecoming = Homecoming(done, work(), None)
-        except Exception as exc:  # noqa: BLE001 - it is raised or translated on the coordinator's thread
-            homecoming = Homecoming(done, None, exc)
-        self._inbox.put((None, homecoming))
+    def _run(self) -> None:
+        while (order := self._work.get()) is not None:
+            work, done = order
+            try:
+                homecoming = Homecoming(done, work(), None)
+            except Exception as exc:  # noqa: BLE001 - it is raised or translated on the coordinator's thread
+                homecoming = Homecoming(done, None, exc)
+            self._inbox.put((None, homecoming))

@@ -368,7 +368,10 @@ class Lane:
         except Exception as exc:
             if self._is_revoked:
                 raise _Revoked from exc
-            raise WireError(describe(exc, redact(answer.url))) from exc
+            failure = describe(exc, redact(answer.url))
+            if failure.kind == "connect":  # TLS broke, but the connection was there
+                failure = msgspec.structs.replace(failure, kind="reset")
+            raise WireError(failure) from exc
         took = time.monotonic() - started
         self._receive_s += took
         self._cell.add_taken(len(data))

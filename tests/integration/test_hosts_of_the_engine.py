@@ -98,6 +98,19 @@ def test_a_thread(program: Program) -> None:
     program.assert_downloaded(program.run(body))
 
 
+@pytest.mark.row("host/thread-outlives-main")
+def test_a_thread_that_the_program_waits_for_at_its_end(program: Program) -> None:
+    """The main thread is through before the download is: Python waits for other threads, and they go on."""
+    body = f"""
+    import threading
+    def work():
+        threading.main_thread().join()
+        {SHOW}
+    threading.Thread(target=work).start()
+    """
+    program.assert_downloaded(program.run(body))
+
+
 @pytest.mark.row("host/asyncio")
 def test_an_asyncio_program(program: Program) -> None:
     """In an executor, while the loop goes on."""
