@@ -176,7 +176,7 @@ class Part:
         self.leave_behind(final, witness)
         return final
 
-    def check_for(self, target: Path) -> None:
+    def check_for(self, target: Path, size: int | None = None) -> None:
         """Before the rename: there is a folder for it, nothing is in the way, and what is renamed is what was
         written."""
         with disk_errors("finish", target):
@@ -184,7 +184,7 @@ class Part:
                 make_folders(target.parent)
             if target.is_dir():
                 raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._check_data(target)
+            self._check_data(target, size)
 
     def begin_sync(self) -> None:
         """Let the disk begin; whoever syncs many files later waits for one journal, not for each."""
@@ -293,13 +293,18 @@ class Part:
                 raise
             _log.warning("part.unreserved", path=str(self.data), error=exc.strerror or "")
 
-    def _check_data(self, target: Path) -> None:
+    def _check_data(self, target: Path, size: int | None) -> None:
         """What is renamed is a path, what was received and hashed is a descriptor: they must be one file."""
         mine, there = os.fstat(self.fd), os.lstat(self.data)
         if (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
             raise StoreError(
                 f"{str(self.data)!r} has been replaced while it was written, so {str(target)!r} was not made from it. "
                 "Find out who else writes there, and run the same command again."
+            )
+        if size is not None and mine.st_size != size:
+            raise StoreError(
+                f"{str(self.data)!r} has {mine.st_size} bytes, but {size} were written: somebody else writes there. "
+                "Find out who, and run the same command again."
             )
 
     def _move(self, target: Path) -> None:

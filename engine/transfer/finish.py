@@ -94,7 +94,7 @@ def finish_all(endings: Sequence[Ending]) -> list[Finished | Exception]:
                 synced.add(folder)
 
     each(lambda _, ending: ending.write())
-    each(lambda _, ending: ending.part.check_for(ending.job.target))
+    each(lambda _, ending: ending.part.check_for(ending.job.target, ending.identity.size))
     if len(endings) > 1:
         each(lambda _, ending: ending.part.begin_sync())
     each(lambda _, ending: ending.part.sync_for(ending.job.target))

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import operator
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import msgspec
 import psutil
 import xxhash
 
-from engine.spans import Span
+from engine.spans import Span, SpanSet
 from engine.store.journal import Claim
 from tests.command import ENTRY, Command, Result, Running
 from tests.origin import File, Origin, Pattern
@@ -25,6 +26,7 @@ from tests.torture.tally import Kill, Tally
 
 _GONE_WITHIN_S = 1.0
 _RUN_WITHIN_S = 60.0
+_BLOCK = 4096
 _REPLACED_WITHIN_S = 2.0
 UNDER_WAY_BEATS = 4
 """What a lane gets in a fifth of a second: in the kernel's buffers, read, or written and in no journal yet, because the
@@ -53,6 +55,8 @@ class Ordeal:
         self._target = self._folder / self._name
         self._part = self._folder / f"{self._name}.jarvis-part"
         self._kills: list[Kill] = []
+        self._lost_before: set[int] = set()
+        """Where blocks begin that earlier runs had received in vain, and that lie there still."""
         self._origin = Origin({self._name: File(self._content, pace=case.pace)})
 
     def run(self) -> None:
@@ -182,10 +186,28 @@ class Ordeal:
             return  # the journal comes before the data
         with (self._part / "data").open("rb") as data:
             wrong = [s for s, check in [*spans, *claim.pieces.items()] if not self._agrees(data, s, check)]
+            claimed = SpanSet([span for span, _ in spans] + list(claim.pieces))
+            self._kills[-1].lost_lanes = self._lost_bytes(data, claimed) / (self._case.lanes * SEGMENT)
         if wrong:
             self._found(
                 f"the journal vouches for {len(wrong)} spans that are not on disk, such as {wrong[0]}"
             )
+
+    def _lost_bytes(self, data: Any, claimed: SpanSet) -> int:
+        """On disk, and in no journal: what the last run had received in vain."""
+        lost = 0
+        for span in claimed.complement(Span(0, self._case.size)):
+            for start in range(span.start, span.stop, _BLOCK):
+                data.seek(start)
+                found = data.read(min(_BLOCK, span.stop - start))
+                if start in self._lost_before or not found.strip(b"\0"):
+                    continue
+                sound = self._content.read(start, start + len(found))
+                same = len(found) if found == sound else sum(map(operator.eq, found, sound))
+                if same > _BLOCK // 64:  # less may be chance
+                    self._lost_before.add(start)
+                    lost += same
+        return lost
 
     def _agrees(self, data: Any, span: Span, check: int) -> bool:
         data.seek(span.start)

@@ -27,6 +27,8 @@ class Kill:
     """Of the file, by its journal at that moment."""
     refetched_lanes: float = 0.0
     """What was fetched twice because of it, in units of lanes x segment."""
+    lost_lanes: float = 0.0
+    """What of that was on disk already, and in no journal; of commands, whose ends leave something to look at."""
 
     @property
     def counts(self) -> bool:
@@ -95,7 +97,8 @@ class Tally:
             f"seed {self.seed}: {self.files} files of {sizes}, segments of {SEGMENT:,} bytes, "
             f"{self.sent_bytes:,} bytes sent",
             "",
-            "victim, signal       | kills | at 1-99 % | fetched twice, in lanes x segment: median | worst",
+            "in lanes x segment   |       |           | fetched twice  | of it on disk",
+            "victim, signal       | kills | at 1-99 % | median | worst | worst",
             *[_row(name, kills) for name, kills in [*groups, ("all", self.kills)]],
             "",
             f"corrupt files {self.corrupt}, manual clean-ups {self.clean_ups}, "
@@ -107,6 +110,8 @@ class Tally:
 
 
 def _row(name: str, kills: Sequence[Kill]) -> str:
-    lost = [kill.refetched_lanes for kill in kills] or [0.0]
+    twice = [kill.refetched_lanes for kill in kills] or [0.0]
+    lost = max((kill.lost_lanes for kill in kills), default=0.0)
     counted = sum(kill.counts for kill in kills)
-    return f"{name:20} | {len(kills):5} | {counted:9} | {statistics.median(lost):41.2f} | {max(lost):5.2f}"
+    figures = f"{statistics.median(twice):6.2f} | {max(twice):5.2f} | {lost:5.2f}"
+    return f"{name:20} | {len(kills):5} | {counted:9} | {figures}"

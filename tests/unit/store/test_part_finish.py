@@ -94,6 +94,16 @@ def test_finish_takes_nothing_but_what_was_written(folder, tmp_path, kind):
     part.close()
 
 
+@pytest.mark.parametrize("size", [0, len(CONTENT) - 1, len(CONTENT) + 5])
+def test_data_of_another_size_gets_no_name(folder, tmp_path, size):
+    """Somebody else has cut it, or put something behind it, since its bytes were hashed."""
+    part, target = begun(folder), tmp_path / "model.gguf"
+    os.truncate(part.data, size)
+    with pytest.raises(StoreError, match="somebody else"):
+        part.check_for(target, len(CONTENT))
+    part.close()
+
+
 @pytest.fixture
 def other_disk(tmp_path):
     """A folder on another file system than tmp_path."""
