@@ -13,6 +13,7 @@ from engine.console.sizes import parse_rate, parse_size
 from engine.digest import Digest
 from engine.errors import EngineError, UsageError
 from engine.library.finding import Request
+from engine.remote_file import PART_SUFFIX
 from engine.settings import DEFAULT_SEGMENT, MIB, Settings, home, proxy_url
 from engine.sources import Choice
 from engine.store.aliases import Aliases
@@ -157,6 +158,10 @@ def _contradictions(given: Mapping[str, Any], headers: Mapping[str, str], faults
     faults.check(output and given["directory"], "--output names the file, --dir its folder: leave one out.")
     faults.check(output and several, "--output names one file, and there are several targets. Use --dir.")
     faults.check(output and output.endswith("/"), "--output names a file. For a folder use --dir.")
+    is_in_part = output and any(part.casefold().endswith(PART_SUFFIX) for part in Path(output).parts)
+    faults.check(
+        is_in_part, f"--output is in a folder of what is unfinished ({PART_SUFFIX}). Name another place."
+    )
     faults.check(digest and several, "--sha256 is one file's, and there are several targets.")
     faults.check(
         given["into"] and (output or given["directory"]),

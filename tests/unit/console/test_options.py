@@ -76,6 +76,7 @@ def test_auto_means_that_the_engine_chooses() -> None:
 
 FAULTS = {
     ("-o", "f", "-d", "d"): "--output names the file, --dir its folder",
+    ("-o", "f.bin.jarvis-part/data"): "unfinished",
     ("-o", "folder/"): "--output names a file",
     ("--hash", "none"): "--hash none needs --output or --dir",
     ("--hash", "none", "-o", "f", "--sha256", HEX): "cannot be compared with --hash none",

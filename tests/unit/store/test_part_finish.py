@@ -1,5 +1,6 @@
 """A part's end: only a rename makes a final name, and it takes nothing but what was written."""
 
+import os
 from pathlib import Path
 
 import pytest
