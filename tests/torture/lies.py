@@ -63,7 +63,7 @@ _NAMES = (
 )
 _VERSIONS = ("HTTP/1.1", "HTTP/1.0", "HTTP/2", "HTTP/0.9", "ICY")
 _STATUSES = (200, 206, 204, 205, 304, 416, 203, 226, 299, 100, 199, 2000)
-_SIZED = re.compile("(?im)^(content-length|content-range|transfer-encoding)[ :]")
+_SIZED = re.compile("(?im)^(content-range|transfer-encoding)[ :]")
 
 
 class Script:
@@ -81,7 +81,7 @@ class Script:
             self.headers.append("Last-Modified: Mon, 02 Jan 2023 03:04:05 GMT")
         self.told: list[str] = []
         self.is_unsized = False
-        """Something was sent as a file whose end nothing tells but the connection's, so it was one."""
+        """Something was sent as a whole file whose size nothing tells truly, so it was one."""
 
     def answer(self, asked: str) -> tuple[bytes, bool]:
         """The bytes for a request, and whether the connection stays open after them."""
@@ -131,7 +131,8 @@ class Script:
             self.told.append(kind.__name__)
             head, frames = kind(self.dice, head, frames)
         ending = self.dice.choice(("\r\n",) * 6 + ("\n", "\r", "\r\n "))
-        self.is_unsized |= not _SIZED.search("\n".join(head))
+        is_sized = _SIZED.search("\n".join(head)) or f"Content-Length: {len(self.content)}" in head
+        self.is_unsized |= not is_sized and " 206 " not in head[0]
         text = "\r\n".join(head[:-1]) + ("\r\n" if len(head) > 1 else "") + head[-1] + ending + "\r\n"
         return text.encode("latin-1", "replace") + b"".join(frames), stays
 
