@@ -198,6 +198,27 @@ GUARDS = (
         ("tests/unit/transport/test_auth.py::test_credentials_do_not_print",),
     ),
     Guard(
+        "a head is fields alone",
+        "engine/transport/heads.py",
+        "if has_bare_cr or fields.defects or",
+        "if False and",
+        ("tests/unit/transport/test_heads.py::test_what_is_no_field_is_refused",),
+    ),
+    Guard(
+        "a chunk ends where it says",
+        "engine/transport/heads.py",
+        'if self.chunk_left is not None and self._safe_read(2) != b"\\r\\n":',
+        "if self.chunk_left is not None and not self._safe_read(2):",
+        ("tests/unit/transport/test_heads.py::test_a_chunk_ends_where_it_says",),
+    ),
+    Guard(
+        "a body ends where it promised",
+        "engine/transfer/body_end.py",
+        "    if more:\n",
+        "    if False:\n",
+        ("tests/integration/test_faults_streams.py::test_a_body_that_goes_on_is_not_believed",),
+    ),
+    Guard(
         "no transfer coding but chunked is taken",
         "engine/transport/heads.py",
         'if codings != "chunked":',
