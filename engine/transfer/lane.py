@@ -197,9 +197,8 @@ class Lane:
             if self._is_revoked:
                 self._emit(self._ended(None, is_revoked=True))
         if not lease.is_located:
-            keep_query(
-                lease.url
-            )  # of a signed address that was typed; the process that knows it may be another one
+            # Signed and typed, it may hold what nobody else is to see; this may not be the process that knows.
+            keep_query(lease.url)
         failure = None
         try:
             self._fetch(lease)
@@ -207,7 +206,7 @@ class Lane:
             pass
         except WireError as exc:
             failure = exc.failure
-            if failure.kind == "frames" or self._is_endless:
+            if failure.kind == "frames" or (self._is_endless and failure.kind != "disk"):
                 failure = self._distrusted(lease, failure)
         except EngineError as exc:
             failure = Failure(kind="address", message=str(exc), url=redact(lease.url))
@@ -424,8 +423,8 @@ class Lane:
             return len(data)
 
     def _release(self, answer: Answer) -> None:
-        """Keep the connection if the body ends where it should; a chunked one has its last chunk still to come."""
-        if not answer.response.isclosed() and (self._is_shortened or self._rest(answer)):
+        """Keep the connection if the body has ended; of what was not asked for, or not any more, nothing is read."""
+        if not answer.response.isclosed():
             self._discarded += self._waiting_bytes() if self._is_shortened else 0
             answer.close()
 
@@ -438,12 +437,6 @@ class Lane:
 
     def _waiting_bytes(self) -> int:
         return bytes_waiting(self._socket) if self._socket is not None else 0
-
-    def _rest(self, answer: Answer) -> bool:
-        try:
-            return bool(answer.response.read(1, decode_content=False))
-        except Exception:  # noqa: BLE001 - all bytes that were asked for are here; the connection is dropped instead
-            return True
 
     # Under the lock
 

@@ -82,7 +82,9 @@ def _misframed(answer: Answer) -> Misfit | None:
 
 def _of_another_version(lease: Lease, answer: Answer, opened: Opened) -> Misfit | None:
     if lease.identity and (reason := _differs(lease, opened.identity)):
-        is_change = not lease.has_digest and not _may_be_another_thing(lease, answer, opened)
+        if _is_page(lease, answer):
+            return "range", "sent a web page in place of the file. Is there a login in between?"
+        is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
         return "changed" if is_change else "range", reason
     return None
 
@@ -117,16 +119,17 @@ def _total_is_unknown(answer: Answer) -> bool:
     return content_range is not None and content_range.total is None
 
 
-def _may_be_another_thing(lease: Lease, answer: Answer, opened: Opened) -> bool:
-    """Whether an answer is none of the file, though the address is the same: a page for people, or whole though a
-    range was asked for and without a version though the file had one. A portal's login looks so, and is no reason to
-    throw away what is there."""
-    if lease.identity is None:
-        return False
-    if answer.headers.get("content-type", "").lower().startswith("text/html"):
-        return not urlsplit(lease.url).path.lower().endswith((".html", ".htm", "/"))
-    lost_its_version = lease.identity.has_validator and not opened.identity.has_validator
-    return lease.span is not None and opened.status == 200 and lost_its_version
+def _is_page(lease: Lease, answer: Answer) -> bool:
+    """Whether it is for people to read, where the address is not. A portal's login looks so, with a version of its own
+    even, and is no reason to throw away what is there."""
+    is_html = answer.headers.get("content-type", "").lower().startswith("text/html")
+    return is_html and not urlsplit(lease.url).path.lower().endswith((".html", ".htm", "/"))
+
+
+def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:
+    """Whether an answer to a range is whole and shows no version, though the file had one. Portals send such, too."""
+    known = lease.identity is not None and lease.identity.has_validator
+    return known and lease.span is not None and opened.status == 200 and not opened.identity.has_validator
 
 
 def _differs(lease: Lease, got: Identity) -> str | None:

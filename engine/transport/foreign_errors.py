@@ -15,12 +15,11 @@ from engine.transport.retry import Failure, Kind, WireError
 
 _TUNNEL_REFUSED = "Tunnel connection failed: 407"
 """How http.client tells of a CONNECT for which a proxy wants credentials: in words alone (`HTTPConnection._tunnel`)."""
-_ADVICE = dict.fromkeys(
-    (18, 19, 20, 21), "If it is your own authority's, name it with --cacert."
-) | dict.fromkeys(
-    (62, 64), "Ask for it by the name that the certificate is for, or tell whoever runs the server."
-)
-"""By OpenSSL's codes: an authority that is not known; another name, another address (x509_vfy.h)."""
+_NO_AUTHORITY = "If it is your own authority's, name it with --cacert."
+_OTHER_NAME = "Ask for it by the name that the certificate is for, or tell whoever runs the server."
+_OTHERWISE = "Check the clock of this machine, and tell whoever runs the server."
+_ADVICE = dict.fromkeys((18, 19, 20, 21), _NO_AUTHORITY) | dict.fromkeys((62, 64), _OTHER_NAME)
+"""By OpenSSL's codes (x509_vfy.h)."""
 
 
 @contextmanager
@@ -53,7 +52,7 @@ def _told(exc: BaseException, cause: BaseException, who: str) -> tuple[Kind, str
     if isinstance(cause, ssl.SSLCertVerificationError):
         return "tls", (
             f"The certificate of {who} is not trusted: {cause.verify_message.rstrip('.')}. "
-            f"{_ADVICE.get(cause.verify_code, 'Nothing here can help: whoever runs the server must renew it.')}"
+            f"{_ADVICE.get(cause.verify_code, _OTHERWISE)}"
         )
     if isinstance(exc, u3.ProxyError):
         return "connect", f"Cannot reach {who}: {_words(cause)}. Check --proxy, HTTP_PROXY, HTTPS_PROXY."

@@ -81,7 +81,7 @@ class FinalResponse(http.client.HTTPResponse):
         return self.chunk_left
 
     def _read_next_chunk_size(self) -> int:
-        line = self.fp.readline(_MAX_LINE + 1) if b"\n" in self.fp.peek(1) else self._dripping_line()
+        line = self.fp.readline() if b"\n" in self.fp.peek(1) else self._dripping_line()
         if not line.endswith(b"\n"):
             raise http.client.IncompleteRead(b"")
         if (sized := _CHUNK_SIZE(line)) is None:
@@ -143,9 +143,7 @@ def _parsed(text: str) -> http.client.HTTPMessage:
     """By the email package, which knows folded lines (RFC 9112 §5.2), and takes whatever is no field for the beginning
     of a body: that a head does not end where its server thinks shows in such lines alone."""
     fields = Parser(_class=http.client.HTTPMessage).parsestr(text)
-    has_bare_cr = text.count("\r") != text.count(
-        "\r\n"
-    )  # which ends a line for the email package (RFC 9112 §2.2)
+    has_bare_cr = text.count("\r") > text.count("\r\n")  # that package ends a line there (RFC 9112 §2.2)
     if has_bare_cr or fields.defects or fields.get_payload() or not all(map(_NAME, fields.keys())):
         raise http.client.HTTPException("there are lines in its head that are no fields")
     bare = http.client.HTTPMessage()

@@ -75,7 +75,8 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def _asked_anew(ask: Callable[[], Any], pool: urllib3.HTTPConnectionPool) -> Any:
-    """The answer; asked for once more where a kept connection has ended in the meantime (RFC 9112 §9.3.1)."""
+    """The answer; asked for once more where a kept connection has ended in the meantime (RFC 9112 §9.3.1). For what is
+    only read: a server may have acted on a body before it closed."""
     is_kept = pool.pool is not None and any(kept is not None and kept.sock for kept in pool.pool.queue)
     try:
         return ask()
@@ -227,7 +228,7 @@ class Wire:
                 ),
             )
             try:
-                response: Any = _asked_anew(ask, pool)
+                response: Any = _asked_anew(ask, pool) if body is None else ask()
             except (u3.NewConnectionError, u3.ConnectTimeoutError) as exc:
                 failure = exc
                 continue
@@ -278,9 +279,8 @@ class Wire:
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = self._make_pool(url, address)
-            is_secure = isinstance(
-                pool, urllib3.HTTPSConnectionPool
-            )  # to the server, or to a proxy on the way
+            # TLS to the server, or to a proxy on the way to it.
+            is_secure = isinstance(pool, urllib3.HTTPSConnectionPool)
             pool.ConnectionCls = self._classes["https" if is_secure else "http"]
         return pool
 

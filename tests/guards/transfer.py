@@ -39,7 +39,7 @@ GUARDS = (
     Guard(
         "a page without a version is no other version",
         _MISFITS,
-        "is_change = not lease.has_digest and not _may_be_another_thing(lease, answer, opened)",
+        "is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)",
         "is_change = not lease.has_digest",
         (
             _REFUSED[0],

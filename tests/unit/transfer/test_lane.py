@@ -1,9 +1,11 @@
 """engine.transfer.lane: what its host may count on. Bytes are the integration tests' business."""
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -26,7 +28,7 @@ from engine.transfer.messages import (
 )
 from engine.transport.auth import Credentials
 from tests.integration.trial import wait_until
-from tests.origin import Origin
+from tests.origin import File, Origin
 
 
 @pytest.fixture
@@ -177,6 +179,30 @@ def begin(origin: Origin, folder: Path) -> tuple[Host, Path, int]:
     fd = os.open(path, os.O_RDWR)
     host.files[0] = PartFile(fd, os.dup(fd), SIZE, Grid(SIZE, SEGMENT))
     return host, path, fd
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+def test_a_disk_that_fails_is_told_as_that(
+    origin_factory: Callable[..., Origin], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, framing: Any
+) -> None:
+    """However the body comes, and though some of it is told already."""
+    written: list[int] = []
+
+    def fill_up(fd: int, data: bytes, offset: int) -> None:
+        if offset >= SEGMENT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(offset)
+
+    monkeypatch.setattr(lane_module, "write_all", fill_up)
+    origin = origin_factory({"m.gguf": File(b"\xab" * SIZE, framing=framing)})
+    host, _, fd = begin(origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
+    assert host.ended.wait(10)
+    (ended,) = [message for message in host.said if isinstance(message, LeaseEnded)]
+    assert written
+    assert ended.failure is not None and (ended.failure.kind, ended.failure.errno) == ("disk", errno.ENOSPC)
+    host.lane.stop()
+    os.close(fd)
 
 
 def test_what_came_before_a_revocation_is_not_written_after_it(
