@@ -226,7 +226,8 @@ def test_worker_loads_only_what_it_needs():
         "plain_text",
         "errors",
     }
-    assert {name for name in names if name.startswith("engine.store.")} == {"engine.store.disk"}
+    stored = {name for name in names if name.startswith("engine.store.")}
+    assert stored == {"engine.store.disk", "engine.store.pieces"}
     assert not names & {
         "engine.transfer.coordinator",
         "engine.transfer.file_transfer",

@@ -8,11 +8,14 @@ The first record is the header. Every other one is a checked segment, [index, xx
 was stopped in an orderly way, a piece of an unfinished one, [start, stop, xxh3_64 of these bytes]. Reading
 ends at the first record that is short, too long, or does not agree with its hash: what stands before
 it is good, what stands after it is cut off. Nothing is synced after the header: a journal that is ahead of
-its data is found out, because held segments are hashed again before they are believed.
+its data is found out, because held segments are hashed again before they are believed. What lanes had noted in
+`pieces` beside it when all was killed (pieces.py) counts like records, and is written down as such by the next run.
 """
 
 import os
 import struct
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -20,13 +23,16 @@ import msgspec
 import xxhash
 
 from engine.digest import Digest
-from engine.errors import PathError
+from engine.errors import PathError, StoreError
 from engine.remote_file import Identity, RemoteFile
 from engine.spans import Grid, Span, SpanSet
+from engine.store import pieces as noted
 from engine.store.disk import close_quietly, disk_errors, open_regular
 from engine.telemetry import redact
 
 CHECK = "xxh3_64"
+PIECES = "pieces"
+"""What lies beside it."""
 _VERSION = 1
 _LENGTH = struct.Struct("<I")
 _HASH = struct.Struct("<Q")
@@ -85,6 +91,8 @@ class Claim(msgspec.Struct, frozen=True):
     header: Header
     checks: dict[int, int]
     pieces: dict[Span, int]
+    seed: int
+    """Hash of the header, of which `pieces` beside it must know."""
     end: int
     """Where its good part ends in the file."""
 
@@ -97,16 +105,27 @@ class Claim(msgspec.Struct, frozen=True):
             return None
         checks, pieces, good = read_entries(payloads[1:], header.grid)
         end = end if good == len(payloads) - 1 else _length_of(payloads[: good + 1])
-        return cls(header, checks, pieces, end)
+        return cls(header, checks, pieces, xxhash.xxh3_64_intdigest(payloads[0]), end)
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """Of the journal at path, without its lock and without a change; None where none can be read."""
+        """Of the journal at path and of the pieces beside it, without their lock and without a change; None where
+        none can be read."""
         try:
             with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
-                return cls.parse(_content_of(file))
+                claim = cls.parse(_content_of(file))
         except OSError:
             return None
+        if claim is not None:
+            for span, check in claim.noted(path).items():
+                claim.pieces.setdefault(span, check)
+        return claim
+
+    def noted(self, path: Path) -> dict[Span, int]:
+        """What lanes had noted beside the journal at path and it does not name."""
+        found = noted.read(path.with_name(PIECES), self.seed, self.header.grid)
+        grid = self.header.grid
+        return {span: check for span, check in found.items() if grid.index_of(span.start) not in self.checks}
 
     @property
     def nbytes(self) -> int:
@@ -116,15 +135,15 @@ class Claim(msgspec.Struct, frozen=True):
 class Journal:
     """An open journal; one process appends, under the part's lock."""
 
-    def __init__(
-        self, fd: int, header: Header, checks: dict[int, int], pieces: dict[Span, int], end: int
-    ) -> None:
+    def __init__(self, fd: int, claim: Claim) -> None:
         self._fd = fd
-        self._end = end
-        self.header = header
-        self.checks = checks
+        self._end = claim.end
+        self.header = claim.header
+        self.seed = claim.seed
+        """Hash of the header."""
+        self.checks = claim.checks
         """xxh3_64 by segment index, as read and appended."""
-        self.pieces = pieces
+        self.pieces = claim.pieces
         """xxh3_64 by span, as read and appended, of what is there of segments without a check."""
 
     @classmethod
@@ -132,9 +151,10 @@ class Journal:
         """A new journal at path, synced before any data exists. Raises StoreError."""
         with disk_errors("create the journal", path):
             fd = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-            journal = cls(fd, header, {}, {}, 0)
+            payload = msgspec.msgpack.encode(header)
+            journal = cls(fd, Claim(header, {}, {}, xxhash.xxh3_64_intdigest(payload), 0))
             try:
-                journal._write(msgspec.msgpack.encode(header))
+                journal._write(payload)
                 os.fsync(fd)
             except BaseException:
                 journal.close()
@@ -143,29 +163,37 @@ class Journal:
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
-        """The journal at path with its torn or foreign tail cut off; None where there is none that can be read."""
+        """The journal at path with its torn or foreign tail cut off, and what lanes had noted beside it added; None
+        where there is none that can be read."""
         with disk_errors("read the journal", path):
             try:
                 fd = open_regular(path, os.O_RDWR)
             except FileNotFoundError:
                 return None
             try:
-                journal = cls._read(fd)
+                with open(fd, "rb", closefd=False) as file:
+                    claim = Claim.parse(_content_of(file))
+                if claim is not None:
+                    os.ftruncate(fd, claim.end)
             except BaseException:
                 os.close(fd)
                 raise
-        if journal is None:
+        if claim is None:
             os.close(fd)
+            return None
+        journal = cls(fd, claim)
+        journal._take_up(claim.noted(path))
         return journal
 
-    @classmethod
-    def _read(cls, fd: int) -> Self | None:
-        with open(fd, "rb", closefd=False) as file:
-            claim = Claim.parse(_content_of(file))
-        if claim is None:
-            return None
-        os.ftruncate(fd, claim.end)
-        return cls(fd, claim.header, claim.checks, claim.pieces, claim.end)
+    def _take_up(self, noted_pieces: Mapping[Span, int]) -> None:
+        """Write down what lanes had noted: their places are used again. A full disk keeps it for this run only."""
+        grid = self.header.grid
+        for span, check in noted_pieces.items():
+            with suppress(StoreError):
+                if span == grid.span_of(grid.index_of(span.start)):
+                    self.append(grid.index_of(span.start), check)
+                elif self.pieces.get(span) != check:
+                    self.append_piece(span, check)
 
     def append(self, index: int, check: int) -> None:
         """Record a segment that is written. Raises StoreError; the journal then still ends with a whole record."""

@@ -2,6 +2,7 @@
 
     <folder>/lock       flock, see part_lock.py
     <folder>/journal    see journal.py; exists before data does
+    <folder>/pieces     see pieces.py; only while somebody pulls, or after a kill
     <folder>/data       preallocated, sparse
     <folder>/rejected-<sha256>   complete content that was not what was asked for, kept for its owner to judge
 
@@ -28,8 +29,9 @@ from engine.store.disk import (
     sync_folder,
     write_all,
 )
-from engine.store.journal import Header, Journal
+from engine.store.journal import PIECES, Header, Journal
 from engine.store.part_lock import PartLock, content_of, holder_of
+from engine.store.pieces import Pieces
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -48,6 +50,8 @@ class Part:
         self.data = folder / "data"
         self.lock = lock
         self.journal: Journal | None = None
+        self.pieces: Pieces | None = None
+        """Where lanes note what the journal does not name yet, of a part with a journal."""
         self.fd = -1
 
     @classmethod
@@ -86,7 +90,7 @@ class Part:
     @property
     def is_spent(self) -> bool:
         """Whether nothing is left but what a finished file leaves behind where its pull was killed after the rename."""
-        return set(self._entries()) <= {"lock", "journal"}
+        return set(self._entries()) <= {"lock", "journal", PIECES}
 
     def resume(self) -> Journal | None:
         """Open what an earlier run left; None where there is nothing that can be trusted."""
@@ -108,7 +112,7 @@ class Part:
                 i: c for i, c in journal.checks.items() if journal.header.grid.span_of(i).stop <= size
             }
             self._allocate(journal.header.size, "sparse")
-        self.journal = journal
+        self._keep(journal)
         return journal
 
     def start(self, header: Header | None, size: int | None, allocate: str) -> None:
@@ -117,10 +121,21 @@ class Part:
         self.discard()
         check_space(self.folder, size or 0)
         if header is not None:
-            self.journal = Journal.create(self.folder / "journal", header)
+            self._keep(Journal.create(self.folder / "journal", header))
         self.fd = self._open_data(os.O_RDWR | os.O_CREAT | os.O_EXCL)
         if size:
             self._allocate(size, allocate)
+
+    def _keep(self, journal: Journal) -> None:
+        self.journal = journal
+        self.pieces = Pieces.create(self.folder / PIECES, journal.seed)
+
+    def forget_pieces(self) -> None:
+        """All that lanes have written is in the journal now."""
+        if self.pieces is not None:
+            self.pieces.close()
+            self.pieces = None
+            _unlink(self.folder / PIECES)
 
     def write_whole(self, data: bytes) -> None:
         """All of a small file at once, in a part that nothing was received into. Raises StoreError; what did not get
@@ -146,8 +161,8 @@ class Part:
         """Forget what was received: data first, so that no journal ever vouches for data that is gone."""
         self._close_files()
         with disk_errors("clear", self.folder):
-            self.data.unlink(missing_ok=True)
-            (self.folder / "journal").unlink(missing_ok=True)
+            for path in (self.data, self.folder / "journal", self.folder / PIECES):
+                path.unlink(missing_ok=True)
 
     def truncate(self, size: int) -> None:
         """Give the data file its size, once it is known."""
@@ -225,7 +240,8 @@ class Part:
         kept = self.folder / f"rejected-{sha256}"
         with disk_errors("set aside", self.data):
             self.data.replace(kept)
-            (self.folder / "journal").unlink(missing_ok=True)
+            for name in ("journal", PIECES):
+                (self.folder / name).unlink(missing_ok=True)
         return kept
 
     def adopt(self, sha256: str) -> bool:
@@ -246,7 +262,7 @@ class Part:
         if self.lock.fd < 0:
             return
         for name in [] if self._is_bare else self._entries():
-            if name in ("journal", "data") or name.startswith("rejected-"):
+            if name in ("journal", PIECES, "data") or name.startswith("rejected-"):
                 _unlink(self.folder / name)
         self._leave(is_empty=True)
 
@@ -328,6 +344,9 @@ class Part:
         if self.journal is not None:
             self.journal.close()
             self.journal = None
+        if self.pieces is not None:
+            self.pieces.close()
+            self.pieces = None
         if self.fd >= 0:
             close_quietly(self.fd)
             self.fd = -1

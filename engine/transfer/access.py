@@ -1,5 +1,6 @@
 """Which hosts have a part's descriptors: opened before the first lease there, closed before the file gets its name."""
 
+from engine.store.part import Part
 from engine.transfer.hosts import Host
 from engine.transfer.messages import Close, Open
 
@@ -21,11 +22,13 @@ class Access:
         """Whether any host has not been told to close."""
         return bool(self._open)
 
-    def give(self, host: Host, size: int | None, segment_size: int, fds: tuple[int, ...]) -> None:
-        """Let a host have the descriptors, once."""
+    def give(self, host: Host, size: int | None, segment_size: int, part: Part) -> None:
+        """Let a host have the part's descriptors, once."""
         if host not in self._open:
             self._open.add(host)
-            host.send(Open(self._file, size, segment_size), fds)
+            notes = part.pieces
+            fds = (part.fd, part.lock.fd) + ((notes.fd,) if notes else ())
+            host.send(Open(self._file, size, segment_size, notes.seed if notes else 0), fds)
 
     def has(self, host: Host) -> bool:
         return host in self._open

@@ -145,6 +145,18 @@ class Assembly:
             self._checked(index, self._check_on_disk(self.proof, index))
         return bool(whole)
 
+    def noted_in(self, leased: Span) -> list[Span]:
+        """What a lane that is gone has noted of its lease and nobody knows of. Raises OSError."""
+        pieces, plan, proof = self.open_part.pieces, self.plan, self.proof
+        if pieces is None or plan is None or proof is None:
+            return []
+        return [
+            span
+            for span, check in pieces.read(plan.grid).items()
+            if leased.start <= span.start and span.stop <= leased.stop
+            if not plan.has_written(span) and proof.check_of(span) == check
+        ]
+
     def _check_on_disk(self, proof: Proof, index: int) -> int:
         with disk_errors("read back", self.open_part.data):
             return proof.check_on_disk(index)
@@ -210,3 +222,4 @@ class Assembly:
         if journal is not None and self.plan is not None and self.proof is not None:
             for piece in self.plan.pieces:
                 journal.append_piece(piece, self.proof.check_of(piece))
+            self.open_part.forget_pieces()

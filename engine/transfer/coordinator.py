@@ -279,6 +279,7 @@ class Coordinator:
         failure = Failure(kind="worker", message="A worker process died; its work is given to another.")
         for number in leases:
             lane, file = self._ledger.slots[number].lane, self._ledger.file_of(number)
+            self._roster.active[file].lane_lost(number)
             self._lease_ended(LeaseEnded(lane, number, file, failure=failure))
         for transfer in transfers:
             transfer.settle()

@@ -251,7 +251,7 @@ class FileTransfer:
         """Let a host that gets a lease have the part's descriptors, if there is anything to write to yet."""
         part = self._assembly.part
         if part is not None and part.fd >= 0 and not self.access.has(host):
-            self.access.give(host, self.size, self._assembly.segment_size, (part.fd, part.lock.fd))
+            self.access.give(host, self.size, self._assembly.segment_size, part)
 
     def close_if_idle(self) -> None:
         """Tell hosts to close the file, once no lane has business with it any more."""
@@ -334,6 +334,16 @@ class FileTransfer:
         else:
             if is_whole:
                 self._advance()
+
+    def lane_lost(self, lease: int) -> None:
+        """The lane that had this lease is gone: what it has noted, and did not come to tell, is told by its notes."""
+        if (held := self.leases.out.get(lease)) is not None and held.lease.span is not None:
+            leased = held.lease.span
+            self._try(lambda: self._take_notes(lease, leased))
+
+    def _take_notes(self, lease: int, leased: Span) -> None:
+        for span in self._assembly.noted_in(leased):
+            self.piece_written(PieceWritten(lease, self.number, span))
 
     def lease_ended(self, message: LeaseEnded, now: float) -> None:
         held = self.leases.ended(message)

@@ -90,7 +90,7 @@ class Fleet:
         self._inbox = inbox
         self._sizing = size_fleet(settings)
         self._max_block = max(_LEAST_MAX_BLOCK, min(MIB, _BLOCKS_BYTES // self._sizing.lanes))
-        self._deaths = 0
+        self._deaths = self._started = 0
         self.hosts: list[Host] = []
         self.slots: list[Slot] = []
 
@@ -146,8 +146,8 @@ class Fleet:
             each = _SMALL_FILE_LANES_PER_PROCESS if are_small else each
             wanted = self._settings.processes or -(-lanes // each)
             started = sum(host.is_process for host in self.hosts)
-            for index in range(started, min(wanted, self._sizing.processes)):
-                self._add(self._new_process(index), self._lanes_each)
+            for _ in range(started, min(wanted, self._sizing.processes)):
+                self._add(self._new_process(), self._lanes_each)
         elif not self.hosts:
             self._add(
                 ThreadHost(
@@ -192,7 +192,7 @@ class Fleet:
                 f"Worker processes died {self._deaths} times; the last one said: {words or 'nothing'}. "
                 "Run with --processes 0 to do without them. What was received is kept."
             )
-        self._add(self._new_process(len(self.hosts)), self._lanes_each)
+        self._add(self._new_process(), self._lanes_each)
         return leases
 
     def flush(self) -> None:
@@ -211,13 +211,16 @@ class Fleet:
         """Lanes of one worker process."""
         return -(-self._sizing.lanes // max(self._sizing.processes, 1))
 
-    def _new_process(self, index: int) -> ProcessHost:
+    def _new_process(self) -> ProcessHost:
+        """Its lanes have numbers that no other lane of this pull had: notes are kept by them."""
+        first_turn = self._sizing.lanes + self._started * self._lanes_each
+        self._started += 1
         host = ProcessHost(
             self._settings,
             self._credentials,
             self._lanes_each,
             self._inbox,
-            first_turn=index * self._lanes_each,
+            first_turn=first_turn,
             max_block=self._max_block,
         )
         _log.info("worker.started", host=str(host), lanes=self._lanes_each)

@@ -23,6 +23,7 @@ from engine.plain_text import keep_query
 from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import write_all
+from engine.store.pieces import Pieces
 from engine.telemetry import redact
 from engine.transfer.answers import facts_of, is_whole, request_headers
 from engine.transfer.body_end import refuse_more
@@ -62,6 +63,7 @@ class PartFile(msgspec.Struct, frozen=True):
     lock: int
     size: int | None
     grid: Grid
+    pieces: Pieces | None = None
 
 
 class _Revoked(Exception):
@@ -88,6 +90,7 @@ class Lane:
         self._cell = cell
         self._files = files
         self._emit = emit
+        self._turn = turn
         self._wire = Wire(settings, credentials, meter=self, turn=turn)
         self._orders: queue.SimpleQueue[Lease | Proceed | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -98,7 +101,12 @@ class Lane:
         self._socket: socket.socket | None = None
         self._buffer = 0
         """The receive buffer that the connection was made with, where it was not the kernel's choice."""
-        self._piece_start = self._position = 0
+        self._piece_start = self._position = self._piece = 0
+        """What of the lease is told, what is written, and how many pieces that makes."""
+        self._check = xxhash.xxh3_64()
+        """Of what is written and not told."""
+        self._notes: Pieces | None = None
+        """Where that is noted, for whoever survives; not of a body that may yet turn out to be none."""
         self._stop: int | None = None
         """Where the lease ends; None: where its body does."""
         self._promised_stop: int | None = None
@@ -188,7 +196,9 @@ class Lane:
     def _work(self, lease: Lease) -> None:
         with self._lock:
             self._lease, self._is_revoked = lease, lease.lease == self._revoked_early
-            self._piece_start = self._position = lease.span.start if lease.span else 0
+            self._position = lease.span.start if lease.span else 0
+            self._begin_piece()
+            self._notes = None
             self._stop = lease.span.stop if lease.span and not lease.is_probe else None
             self._is_shortened = self._is_endless = False
             self._discarded = 0
@@ -277,6 +287,7 @@ class Lane:
         self._promised_stop = opened.span.stop if opened.span else part.size
         has_end = "content-length" in answer.headers or "transfer-encoding" in answer.headers
         self._is_endless = answer.status == 206 and not has_end
+        self._notes = None if "transfer-encoding" in answer.headers or self._is_endless else part.pieces
         if self._stop is None:
             # One stream of a file of known size ends there: what a server sends beyond is not the file's.
             self._stop = part.size if proceed is None or proceed.stop is None else proceed.stop
@@ -323,23 +334,20 @@ class Lane:
         """Up to the next segment's edge; False when the body ends before."""
         index = part.grid.index_of(self._position)
         segment = part.grid.span_of(index)
-        check = xxhash.xxh3_64() if self._position == segment.start else None
         while (missing := self._end_within(segment) - self._position) > 0:
             data = self._read(answer, min(self._block, missing))
             if not data:
                 return False
-            written = self._write(part.fd, data)
-            if check is not None:
-                check.update(data if written == len(data) else memoryview(data)[:written])
+            self._write(part.fd, data)
         if self._position == self._stop == self._promised_stop and not self._is_shortened:
             self._refuse_more(answer)
         with self._lock:
             if self._is_revoked:
                 raise _Revoked
-            if check is not None and self._position == segment.stop:
-                self._piece_start = self._position
-                self._cell.set_unreported(0)
-                self._emit(SegmentWritten(lease.lease, lease.file, index, check.intdigest()))
+            if Span(self._piece_start, self._position) == segment:
+                written = SegmentWritten(lease.lease, lease.file, index, self._check.intdigest())
+                self._begin_piece()
+                self._emit(written)
             else:
                 self._report_piece()
         return True
@@ -399,8 +407,8 @@ class Lane:
         self._cell.set_state(BODY)
         return min(nbytes, self._cell.room)
 
-    def _write(self, fd: int, data: bytes) -> int:
-        """Write what the lease still covers of data. Returns how much that was."""
+    def _write(self, fd: int, data: bytes) -> None:
+        """Write what the lease still covers of data."""
         with self._lock:
             if self._is_revoked:
                 self._discarded += len(data)
@@ -420,7 +428,11 @@ class Lane:
             self._cell.set_state(BODY)
             self._position += len(data)
             self._cell.set_unreported(self._position - self._piece_start)
-            return len(data)
+            self._check.update(data)
+            if self._notes is not None:
+                self._notes.note(
+                    self._turn, self._piece, Span(self._piece_start, self._position), self._check.intdigest()
+                )
 
     def _release(self, answer: Answer) -> None:
         """Keep the connection if the body has ended; of what was not asked for, or not any more, nothing is read."""
@@ -450,14 +462,20 @@ class Lane:
     def _drop_piece(self) -> None:
         self._discarded += self._position - self._piece_start
         self._position = self._piece_start
-        self._cell.set_unreported(0)
+        if self._notes is not None and not self._is_revoked:
+            self._notes.erase(self._turn, self._piece)
+        self._begin_piece()
 
     def _report_piece(self) -> None:
-        if self._lease is not None and self._position > self._piece_start:
-            self._emit(
-                PieceWritten(self._lease.lease, self._lease.file, Span(self._piece_start, self._position))
-            )
+        piece = Span(self._piece_start, self._position)
+        self._begin_piece()
+        if self._lease is not None and piece:
+            self._emit(PieceWritten(self._lease.lease, self._lease.file, piece))
+
+    def _begin_piece(self) -> None:
         self._piece_start = self._position
+        self._piece += 1
+        self._check = xxhash.xxh3_64()
         self._cell.set_unreported(0)
 
     def _ended(self, failure: Failure | None, *, is_revoked: bool = False) -> LeaseEnded:

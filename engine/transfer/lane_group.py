@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 from engine.settings import Settings
 from engine.spans import Grid
+from engine.store.pieces import Pieces
 from engine.transfer.cells import Cells
 from engine.transfer.lane import Lane, PartFile
 from engine.transfer.messages import Close, Closed, Down, Lease, Open, Proceed, Revoke, Shorten, Up
 from engine.transport.auth import Credentials
 
 _UNKNOWN_SIZE = 1 << 62
+_WITHOUT_PIECES = 2
+"""Descriptors of a part."""
 
 
 class LaneGroup:
@@ -38,11 +41,12 @@ class LaneGroup:
         self._files: dict[int, PartFile] = {}
 
     def handle(self, order: Down, fds: tuple[int, ...] = ()) -> None:
-        """Obey one order. fds come with Open: data and lock, owned by this group from now on."""
+        """Obey one order. fds come with Open: data, lock and, for some, pieces; owned by this group from now on."""
         match order:
-            case Open(file, size, segment_size):
+            case Open(file, size, segment_size, seed):
                 grid = Grid(_UNKNOWN_SIZE if size is None else size, segment_size)
-                self._files[file] = PartFile(fds[0], fds[1], size, grid)
+                pieces = Pieces(fds[2], seed) if len(fds) > _WITHOUT_PIECES else None
+                self._files[file] = PartFile(fds[0], fds[1], size, grid, pieces)
             case Lease() | Proceed():
                 self._lane(order.lane).take(order)
             case Shorten(lane, lease, stop):
@@ -90,4 +94,6 @@ class LaneGroup:
             return exc.errno or errno.EIO
         finally:
             os.close(part.lock)
+            if part.pieces is not None:
+                part.pieces.close()
         return 0

@@ -40,6 +40,8 @@ class Open(Message, frozen=True, array_like=True, tag="open"):
     file: int
     size: int | None
     segment_size: int
+    seed: int = 0
+    """Of the pieces' notes, whose descriptor comes third, where there are any."""
 
 
 class Lease(Message, frozen=True, array_like=True, tag="lease"):

@@ -18,7 +18,7 @@ from typing import Self
 _HEAD = struct.Struct("<IB")
 """Bytes of the payload, and how many descriptors belong to it."""
 _TIMEVAL = struct.Struct("@ll")
-_MAX_FDS = 2
+_MAX_FDS = 3
 _FDS_BYTES = socket.CMSG_LEN(_MAX_FDS * array.array("i").itemsize)
 _BUFFER_BYTES = 1 << 18
 _KERNEL_BYTES = 1 << 20

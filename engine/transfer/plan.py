@@ -53,6 +53,10 @@ class Plan:
         """How far the file is written without a gap."""
         return self.written_until(0)
 
+    def has_written(self, span: Span) -> bool:
+        """Whether all of it is on disk."""
+        return self._written.has(span)
+
     def written_until(self, offset: int) -> int:
         """Where what is written from this offset on ends; the offset itself where its byte is not."""
         return self._written.contiguous_from(offset)

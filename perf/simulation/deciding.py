@@ -64,7 +64,7 @@ class ModelFleet(Fleet):
         self._sizing = Sizing(lanes, min(cores, -(-lanes // 4)))
         self._new_host = new_host
 
-    def _new_process(self, index: int) -> Any:
+    def _new_process(self) -> Any:
         return self._new_host(self._lanes_each)
 
 

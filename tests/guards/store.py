@@ -2,6 +2,7 @@
 
 from tests.guards.guard import Guard
 
+_PIECES = "tests/unit/store/test_pieces.py"
 _JOURNAL = "tests/unit/store/test_journal.py"
 
 GUARDS = (
@@ -18,6 +19,34 @@ GUARDS = (
         "return header if sound and header.size > 0 and header.segment_size > 0 else None",
         "return header",
         (f"{_JOURNAL}::test_foreign_header",),
+    ),
+    Guard(
+        "a lane's note agrees with its hash",
+        "engine/store/pieces.py",
+        "        if check_of_place != _hash(place, seed):\n            continue\n",
+        "",
+        (f"{_PIECES}::test_a_place_that_is_torn_or_of_another_version_is_none",),
+    ),
+    Guard(
+        "a lane's note is of this version",
+        "engine/store/pieces.py",
+        "xxhash.xxh3_64_intdigest(place, seed)",
+        "xxhash.xxh3_64_intdigest(place)",
+        (f"{_PIECES}::test_notes_of_another_header_are_none",),
+    ),
+    Guard(
+        "a lane's note is compared with the disk",
+        "engine/transfer/assembly.py",
+        "is_there = self.proof.check_of(span) == check",
+        "is_there = True",
+        ("tests/integration/test_resume.py::test_a_noted_piece_that_is_not_on_disk_is_fetched",),
+    ),
+    Guard(
+        "of a body that may turn out to be none nothing is noted",
+        "engine/transfer/lane.py",
+        'None if "transfer-encoding" in answer.headers or self._is_endless else part.pieces',
+        "part.pieces",
+        ("tests/unit/transfer/test_lane.py::test_of_a_body_that_may_turn_out_to_be_none_nothing_is_noted",),
     ),
     Guard(
         "a journal's segment lies within its file",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.store.journal import Claim
 from tests.command import Running
 from tests.integration.trial import LANES, MIB, SEGMENT, Trial, flip, wait_gone, wait_until
 from tests.origin import Pattern
@@ -155,6 +156,58 @@ def test_killed_again_and_again_it_still_ends(paced: Trial) -> None:
     assert paced.origin.bytes_sent() <= SIZE + 3 * LANES_OF_WORKERS * (SEGMENT + MIB)
 
 
+BLOCK = SEGMENT // 2
+"""What a lane takes in before it notes it, to begin with."""
+
+
+@pytest.mark.parametrize(
+    ("processes", "victim"), [(0, "command"), (1, "command"), (2, "all"), (1, "worker"), (2, "worker")]
+)
+@pytest.mark.row("process/kill-in-mid-segment")
+def test_what_is_on_disk_of_an_unfinished_segment_survives_a_kill(
+    trial: Trial, processes: int, victim: str
+) -> None:
+    """SIGKILL of whomever while each lane is in the midst of a segment: no byte that was written is fetched again."""
+    trial.origin.fault("stall", after_bytes=BLOCK + 10, times=LANES)
+    running = trial.spawn("-p", processes)
+    wait_until(lambda: bytes_held(trial) == LANES * BLOCK, "a block of each lane")
+    if victim == "worker":
+        for worker in running.children():
+            worker.kill()
+        running.wait().check()
+    else:
+        workers = running.children()
+        running.kill_tree() if victim == "all" else running.kill()
+        running.wait()
+        wait_gone(workers)
+        assert bytes_held(trial) == LANES * BLOCK
+        result = trial.pull("--json")
+        assert result.events_named("file")[0]["held_bytes"] == LANES * BLOCK
+    trial.origin.wait_idle()
+    asked = [r.range for r in trial.origin.requests if r.range]
+    assert all(start >= BLOCK for start, _ in asked[LANES:])
+    assert trial.origin.bytes_sent() == trial.content.size + LANES * 10
+    trial.assert_exact()
+
+
+def test_a_noted_piece_that_is_not_on_disk_is_fetched(trial: Trial) -> None:
+    """A power cut may have left the note and not the bytes."""
+    trial.origin.fault("stall", after_bytes=BLOCK + 10, times=LANES)
+    running = trial.spawn("-p", 0)
+    wait_until(lambda: bytes_held(trial) == LANES * BLOCK, "a block of each lane")
+    running.kill()
+    running.wait()
+    flip(trial.part / "data", 100)
+    (done,) = trial.pull("--json").events_named("file")
+    assert done["held_bytes"] == (LANES - 1) * BLOCK
+    trial.assert_exact()
+
+
+def bytes_held(trial: Trial) -> int:
+    claim = Claim.read(trial.part / "journal")
+    return claim.nbytes if claim else 0
+
+
 @pytest.mark.row("sequence/resume-of-all-bytes")
 def test_a_kill_while_hashing_at_the_end_needs_no_byte_again(try_file: Callable[..., Trial]) -> None:
     """All bytes are there, the name is not: the next run asks for nothing that is on disk."""
@@ -184,7 +237,7 @@ def test_a_kill_after_the_rename_needs_no_byte_again(trial: Trial, step: str) ->
     words = trial.arguments("-p", 0)
     trial.command.run(*words, entry=[sys.executable, "-c", code]).check(-signal.SIGKILL)
     assert trial.content.first_difference(trial.target) is None
-    assert sorted(path.name for path in trial.part.iterdir()) == ["journal", "lock"]
+    assert sorted(path.name for path in trial.part.iterdir()) == ["journal", "lock", "pieces"]
     asked = len(trial.origin.requests)
     trial.pull("-p", 0)
     assert len(trial.origin.requests) == asked

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import xxhash
+from msgspec.structs import replace
 
 from engine.errors import EngineError
 from engine.remote_file import Identity
@@ -19,7 +20,9 @@ from engine.transfer.file_transfer import FileTransfer, Shared
 from engine.transfer.finisher import Finisher
 from engine.transfer.job import Job
 from engine.transfer.messages import Lease, LeaseEnded, Opened, PieceWritten, SegmentWritten, Whole
+from engine.transfer.misfits import _differs
 from engine.transport.pauses import Pauses
+from engine.transport.retry import Failure
 
 _LEASE_BYTES = 1 << 16
 _MANY = 10_000
@@ -56,7 +59,7 @@ class Resume:
             for number in range(1, _MANY):
                 if transfer.is_over:
                     return
-                now = time.monotonic()
+                now = max(time.monotonic(), transfer.resume_at)  # nobody waits here
                 wants = transfer.wants_lane(now)
                 lease = transfer.next_lease(number, 0, _LEASE_BYTES, 1, now) if wants else None
                 if lease is not None:
@@ -69,6 +72,8 @@ class Resume:
     def _observe(self, event: Event) -> None:
         if isinstance(event, Notice):
             self.notices.append(event.message)
+            if event.message.startswith("Starting again"):
+                self.has_passed_others, self._proven = False, 0  # of another version, and thrown away
         elif isinstance(event, Plan):
             self.held_bytes = event.held_bytes
 
@@ -79,7 +84,9 @@ class Resume:
         assert span is not None
         opened = self._opened(lease)
         ended = LeaseEnded(0, lease.lease, lease.file)
-        if lease.is_probe and len(self._content) <= lease.whole:
+        if reason := _differs(lease, opened.identity):
+            ended = replace(ended, failure=Failure(kind="changed", message=reason, url=lease.url))
+        elif lease.is_probe and len(self._content) <= lease.whole:
             content = content_of(self._content, self._settings.segment_size, lease.algorithms)
             self._transfer.whole_came(Whole(opened, self._content, content, ended), time.monotonic())
         else:

@@ -164,19 +164,32 @@ def _killed(scene: Scene) -> None:
     _in_two_runs(scene, lambda command: command.kill())
 
 
-def _in_two_runs(scene: Scene, end: Callable[[psutil.Process], None]) -> None:
+def _changed(scene: Scene) -> None:
+    """Likewise, and then the server has another version, which begins again in the same folder."""
+    _in_two_runs(
+        scene,
+        lambda command: command.kill(),
+        between=lambda: scene.origin.add("model.gguf", File(Pattern(SIZE, seed=2))),
+    )
+
+
+def _in_two_runs(
+    scene: Scene, end: Callable[[psutil.Process], None], between: Callable[[], None] = lambda: None
+) -> None:
     def meanwhile(tracer: psutil.Process) -> None:
         scene.origin.wait_fired("stall", 2, timeout_s=_TIMEOUT_S)
         (command,) = tracer.children()
         end(command)
 
-    scene.wants("model.gguf", scene.target, has_digest=False)
     words = (scene.origin.url("model.gguf"), "-o", scene.target, *_WORKERS)
     scene.origin.fault(
         "stall", when=lambda r: r.range is not None and r.range[1] > SIZE * 2 // 3, after_bytes=5_000
     )
     scene.pull(*words, meanwhile=meanwhile)
     scene.origin.behave()
+    between()
+    scene.wants("model.gguf", scene.target, has_digest=False)
+    scene.since = scene.done
     scene.pull(*words)
 
 
@@ -212,6 +225,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "no digest": _no_digest,
     "stopped": _stopped,
     "killed": _killed,
+    "changed": _changed,
     "replaced": _replaced,
     "stored": _stored,
     "small files": _small_files,

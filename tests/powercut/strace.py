@@ -25,6 +25,8 @@ STEP = 10
 
 _LINE = re.compile(r"(\d+) +(.*)")
 _NEWS = re.compile(r"(\+\+\+|---) .* (\+\+\+|---)")
+_UNREAD = re.compile(r"\?\?\?\( <unfinished \.\.\.>|<\.\.\. \?\?\? resumed>\)? += \?")
+"""A process that was killed where it entered a call, before strace could ask which: it has not done it."""
 _EXIT = re.compile(r"\+\+\+ exited with (\d+) \+\+\+")
 _BEGUN = re.compile(r"(\w+)\((.*) <unfinished \.\.\.>")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
@@ -71,7 +73,7 @@ def calls(lines: Iterable[str], start: float = 0) -> Iterator[Call]:
     for number, line in enumerate(lines):
         at = start + number * STEP
         pid, text = _match(_LINE, line)
-        if _NEWS.fullmatch(text):
+        if _NEWS.fullmatch(text) or _UNREAD.fullmatch(text):
             continue
         if match := _BEGUN.fullmatch(text):
             begun[pid] = (f"{match[1]}({match[2]}", at)

@@ -36,6 +36,14 @@ def test_a_killed_call_never_ends() -> None:
     assert text_of(written.arguments[1]) == b"A"
 
 
+def test_a_call_that_was_never_begun_is_none() -> None:
+    """SIGKILL at its door: not even strace knows which it would have been."""
+    assert (
+        list(calls(["10 ???( <unfinished ...>", "10 <... ??? resumed>) = ?", "10 +++ killed by SIGKILL +++"]))
+        == []
+    )
+
+
 @pytest.mark.parametrize(
     "line",
     ["", "10 what is this", f"10 fsync({FD}", "10 <... fsync resumed>) = 0", "fsync(3) = 0"],

@@ -18,7 +18,11 @@ from tests.powercut.outage import Manner, Outage
 from tests.powercut.resume import Resume
 from tests.powercut.scenes import SEGMENT, Scene
 
-_EXPECTED = ("is not what an earlier run wrote", "what an earlier run left cannot be continued")
+_EXPECTED = (
+    "is not what an earlier run wrote",
+    "what an earlier run left cannot be continued",
+    "the file changed on the server",
+)
 """What a resume may say of what a cut has spoilt; a wrong digest is not among it."""
 
 

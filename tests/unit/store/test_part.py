@@ -64,7 +64,7 @@ def test_journal_stands_before_data(folder, monkeypatch):
     monkeypatch.setattr(Part, "_open_data", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         part.start(HEADER, len(CONTENT), "sparse")
-    assert names(folder) == ["journal", "lock"]
+    assert names(folder) == ["journal", "lock", "pieces"]
     monkeypatch.undo()
     part.close()
     again = opened(folder)

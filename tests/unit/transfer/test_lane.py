@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
+import xxhash
 
 from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import write_all
+from engine.store.pieces import Pieces
 from engine.transfer import lane as lane_module
 from engine.transfer.cells import UNLIMITED, Cells
 from engine.transfer.lane import Lane, PartFile
@@ -102,7 +104,8 @@ class Halfway:
         self.path = folder / "data"
         self.path.write_bytes(bytes(SIZE))
         self.fd = os.open(self.path, os.O_RDWR)
-        self.host.files[0] = PartFile(self.fd, os.dup(self.fd), SIZE, Grid(SIZE, SEGMENT))
+        self.notes = Pieces.create(folder / "pieces", seed=0)
+        self.host.files[0] = PartFile(self.fd, os.dup(self.fd), SIZE, Grid(SIZE, SEGMENT), self.notes)
         self.stall = origin.fault("stall", after_bytes=STALLS_AT, times=1)
         self.host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
         wait_until(lambda: self.host.cell.received >= STALLS_AT, "all that is sent")
@@ -170,6 +173,33 @@ def test_a_lease_is_never_made_longer(halfway: Halfway, paced_origin: Origin) ->
     halfway.host.lane.shorten(1, 5)
     assert halfway.path.read_bytes() == b"\xab" * SIZE
     assert len([m for m in halfway.host.said if isinstance(m, Shortened)]) == 1
+
+
+def test_what_is_written_is_noted_until_it_is_told_and_after(halfway: Halfway, paced_origin: Origin) -> None:
+    """Each segment with the check of what is on disk: a coordinator that is killed may not have heard of it."""
+    halfway.finish(paced_origin)
+    assert halfway.notes is not None
+    data, grid = halfway.path.read_bytes(), Grid(SIZE, SEGMENT)
+    expected = {span: xxhash.xxh3_64_intdigest(data[span.start : span.stop]) for span in halfway.pieces()}
+    assert halfway.notes.read(grid) == expected
+
+
+@pytest.mark.parametrize("framing", ["chunked", "close"])
+def test_of_a_body_that_may_turn_out_to_be_none_nothing_is_noted(
+    origin_factory: Callable[..., Origin], tmp_path: Path, framing: Any
+) -> None:
+    """Its frames may break, and then what came of it is not believed."""
+    origin = origin_factory({"m.gguf": File(b"\xab" * SIZE, framing=framing)})
+    host, _, fd = begin(origin, tmp_path)
+    notes = Pieces.create(tmp_path / "pieces", seed=0)
+    host.files[0] = msgspec.structs.replace(host.files[0], pieces=notes)
+    host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
+    assert host.ended.wait(10)
+    host.lane.stop()
+    host.lane.join(10)
+    assert any(isinstance(message, SegmentWritten) for message in host.said)
+    assert notes is not None and notes.read(Grid(SIZE, SEGMENT)) == {}
+    os.close(fd)
 
 
 def begin(origin: Origin, folder: Path) -> tuple[Host, Path, int]:
