@@ -170,6 +170,7 @@ def test_what_is_on_disk_of_an_unfinished_segment_survives_a_kill(
     """SIGKILL of whomever while each lane is in the midst of a segment: no byte that was written is fetched again."""
     trial.origin.fault("stall", after_bytes=BLOCK + 10, times=LANES)
     running = trial.spawn("-p", processes)
+    trial.origin.wait_fired("stall", LANES)
     wait_until(lambda: bytes_held(trial) == LANES * BLOCK, "a block of each lane")
     if victim == "worker":
         for worker in running.children():
