@@ -55,16 +55,18 @@ def _run() -> int:
 
 def _explain(exc: Exception) -> int:
     """An error that ends the command, in one paragraph on stderr; its exit code."""
-    from engine.console.exit_codes import exit_code
+    from engine.console.failing import tell
     from engine.console.streams import stderr, stdout
     from engine.errors import EngineError
     from engine.plain_text import printable
+    from engine.store.disk import disk_error
 
     if isinstance(exc, EngineError):
-        stderr().say(printable(f"error: {exc}"))
-        return exit_code(exc)
+        return tell(exc)
     if isinstance(exc, OSError) and not stdout().flush():
         return 1  # --help, which click prints, to a full disk
+    if isinstance(exc, OSError) and exc.filename and exc.errno:
+        return _explain(disk_error("use", os.fsdecode(exc.filename), exc.errno))
     _log_unexpected(exc)
     stderr().say(
         printable(

@@ -5,7 +5,6 @@ writers, of all threads and processes. For one key the last writer wins whole; w
 the history. A file that cannot be read is named and passed over: it never hides the others.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -25,6 +24,7 @@ from engine.errors import EngineError, PathError, UsageError
 from engine.plain_text import printable
 from engine.remote_file import RemoteName
 from engine.store.disk import disk_errors, open_regular, sync_folder
+from engine.store.waiting import lock
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -33,6 +33,8 @@ _MAX_FILE_BYTES = 16 << 20
 """Of one manifest: some 40,000 layers. What is larger was not written by us."""
 _MAX_NAME_BYTES = 255
 _SHA256 = re.compile("[0-9a-f]{64}")
+LOCAL_REGISTRY = "local"
+"""Of models that were imported from files: nobody publishes them."""
 _KEPT_VERSIONS = 10
 """So many earlier digests are remembered of each file."""
 
@@ -169,6 +171,15 @@ class Broken(msgspec.Struct, frozen=True):
 
     path: Path
     why: str
+    is_unread: bool = False
+    """It may be sound: the disk refused to hand it out."""
+
+    def __str__(self) -> str:
+        """For people, in whole sentences."""
+        path, why = str(self.path), self.why.rstrip(".")
+        if self.is_unread:
+            return f"{path!r} cannot be read: {why}. See that it may be, and that its disk is well."
+        return f"{path!r} is no manifest: {why}. Move it away, and pull its model again."
 
 
 class ManifestManager:
@@ -313,13 +324,11 @@ class ManifestManager:
         """One writer at a time. Where the file system has no locks, the rename alone must do: then two writers of
         one key at the same moment may lose an entry of the history."""
         self.manifest_dir.mkdir(parents=True, exist_ok=True)
-        fd = open_regular(self.manifest_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        path = self.manifest_dir / ".lock"
+        with disk_errors("lock the manifests with", path):
+            fd = open_regular(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX)
-            except OSError as exc:
-                if exc.errno not in (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL):
-                    raise
+            lock(fd, fcntl.LOCK_EX, path)
             yield
         finally:
             os.close(fd)
@@ -409,14 +418,16 @@ def _read(place: Path) -> ModelManifest | Broken | None:
             return _broken(place, f"it is named for another model than {manifest.model_key[:120]!r}")
     except FileNotFoundError:
         return None
+    except FileExistsError:
+        return _broken(place, "it is no file")
     except OSError as exc:
-        return _broken(place, exc.strerror or "it cannot be read")
+        return _broken(place, exc.strerror or str(exc), is_unread=True)
     except (msgspec.MsgspecError, EngineError, UnicodeDecodeError, RecursionError) as exc:
         return _broken(place, str(exc))
     return manifest
 
 
-def _broken(place: Path, why: str) -> Broken:
+def _broken(place: Path, why: str, *, is_unread: bool = False) -> Broken:
     clean = printable(why)[:300]
     _log.warning("manifest.broken", path=str(place), why=clean)
-    return Broken(place, clean)
+    return Broken(place, clean, is_unread)

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.console.exit_codes import combined, exit_code
+from engine.console.exit_codes import combined
+from engine.console.failing import tell
 from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
-from engine.errors import EngineError
+from engine.errors import EngineError, UsageError
 from engine.library.importing import Imported, import_from
 from engine.plain_text import printable
 
@@ -18,16 +19,18 @@ def run_import(paths: Sequence[str], *, as_json: bool) -> int:
     codes = []
     for text in paths:
         try:
+            if not text:
+                raise UsageError("An empty path is none. A dot stands for the folder where you are.")
             for one in import_from(Path(text).expanduser().absolute()):
                 codes.append(_tell(one, as_json=as_json))
         except EngineError as exc:
-            codes.append(_failed(exc))
+            codes.append(tell(exc))
     return combined(code for code in codes if code)
 
 
 def _tell(one: Imported, *, as_json: bool) -> int:
     if one.error is not None:
-        return _failed(one.error, one.key)
+        return tell(one.error, one.key)
     if as_json:
         fields = {"model": one.key, "size": one.size, "paths": [str(path) for path in one.paths]}
         stdout().say(msgspec.json.encode(fields).decode())
@@ -37,8 +40,3 @@ def _tell(one: Imported, *, as_json: bool) -> int:
     for note in one.notes:
         stderr().say(printable(f"{one.key}: {note}"))
     return 0
-
-
-def _failed(exc: EngineError, key: str = "") -> int:
-    stderr().say(printable(f"error: {key}: {exc}" if key else f"error: {exc}"))
-    return exit_code(exc)

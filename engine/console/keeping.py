@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from engine.console.exit_codes import combined, exit_code
+from engine.console.exit_codes import combined
+from engine.console.failing import tell
 from engine.console.pulling import run_pull
 from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
@@ -14,7 +15,7 @@ from engine.library.collection import collect
 from engine.library.lookup import find_model, manifests, unreadable
 from engine.library.removal import Removed, remove_model
 from engine.library.updates import Standing, find_again, look_for_updates
-from engine.model_manifest import ModelManifest
+from engine.model_manifest import LOCAL_REGISTRY, ModelManifest
 from engine.plain_text import printable
 from engine.settings import Settings
 
@@ -27,7 +28,7 @@ def run_rm(models: Sequence[str]) -> int:
             manifest = find_model(text, exactly=True)
             removed = remove_model(manifest)
         except EngineError as exc:
-            codes.append(_failed(exc))
+            codes.append(tell(exc))
             continue
         stdout().say(printable(f"{manifest.model_key}: removed, {_freed(removed)}"))
         _tell_unread()
@@ -61,7 +62,7 @@ def run_gc(*, dry_run: bool, as_json: bool) -> int:
         stderr().say(
             "Models' files were let be: a pull is at work, or the store has no locks. Sweep again later."
         )
-    return 0
+    return combined(tell(fault) for fault in sweep.faults)
 
 
 def run_outdated(models: Sequence[str], *, as_json: bool) -> int:
@@ -94,7 +95,7 @@ def run_update(models: Sequence[str], *, as_json: bool) -> int:
 def _faults(models: Sequence[str], standings: Sequence[Standing]) -> int:
     """Tell them; the exit code. Where all models are meant, what cannot be read is one of them."""
     errors = [standing.error for standing in standings if standing.error is not None]
-    return combined(_failed(error) for error in [*errors, *(() if models else unreadable())])
+    return combined(tell(error) for error in [*errors, *(() if models else unreadable())])
 
 
 def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:
@@ -106,7 +107,16 @@ def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:
 
 
 def _chosen(models: Sequence[str]) -> list[ModelManifest]:
-    return [find_model(text) for text in models] if models else manifests().list_manifests()
+    """Those that are named; else all that somebody publishes, and a word on the others."""
+    if models:
+        return [find_model(text) for text in models]
+    everything = manifests().list_manifests()
+    for manifest in everything:
+        if manifest.registry == LOCAL_REGISTRY:
+            stderr().say(
+                printable(f"{manifest.model_key}: imported from a file, so nobody can be asked about it")
+            )
+    return [manifest for manifest in everything if manifest.registry != LOCAL_REGISTRY]
 
 
 def _in_words(standing: Standing) -> str:
@@ -137,8 +147,3 @@ def _fields(standing: Standing) -> dict[str, object]:
 
 def _freed(removed: Sequence[Removed]) -> str:
     return f"{format_size(sum(one.freed_bytes for one in removed))} freed"
-
-
-def _failed(exc: EngineError) -> int:
-    stderr().say(printable(f"error: {exc}"))
-    return exit_code(exc)

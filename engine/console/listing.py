@@ -75,13 +75,13 @@ def files_of(manifest: ModelManifest) -> list[tuple[Layer, Path]]:
 def _missing(manifest: ModelManifest, root: str) -> list[str]:
     """As files_of would tell, without making a Path of each: a thousand models are listed at once."""
     try:
-        folder = f"{root}/{folder_name(manifest)}"
+        folder = folder_name(manifest)
     except PathError:
         return []
     return [
         layer.filename
         for layer in manifest.layers
-        if not os.path.isfile(os.fsdecode(f"{folder}/{layer.filename}".encode()))  # noqa: PTH113 - see above
+        if not os.path.isfile(f"{root}/{os.fsdecode(f'{folder}/{layer.filename}'.encode())}")  # noqa: PTH113 - see above
     ]
 
 
@@ -140,9 +140,4 @@ def _row(model: Listed) -> tuple[str, ...]:
 
 def _print_broken(broken: Sequence[Broken]) -> None:
     for fault in broken:
-        stderr().say(
-            printable(
-                f"warning: {str(fault.path)!r} is no manifest: {fault.why.rstrip('.')}. It is passed over; "
-                "delete it, or pull its model again."
-            )
-        )
+        stderr().say(printable(f"warning: {fault}"))

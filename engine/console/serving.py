@@ -1,11 +1,15 @@
 """`jarvis serve`: what it prints; the server is engine/server."""
 
+import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from engine.console.streams import stderr, stdout
-from engine.errors import UsageError
+from engine.errors import PathError, UsageError
+from engine.model_registry import ModelRegistry
 from engine.settings import home
 from engine.store import layout
+from engine.store.foreign import folders_in
 
 
 def run_serve(root: str | None, host: str, port: int, *, allow_public: bool) -> int:
@@ -21,7 +25,8 @@ def run_serve(root: str | None, host: str, port: int, *, allow_public: bool) -> 
     def ready(url: str) -> None:
         stdout().say(url)
         stderr().say(f"Serving {str(folder)!r} at {url} until Ctrl-C. From another terminal:")
-        stderr().say(f"  HF_ENDPOINT={url} jarvis pull hf.co/{_example(folder) or 'namespace/repository'}")
+        example = shlex.quote(f"hf.co/{_example(folder) or 'namespace/repository'}")
+        stderr().say(f"  HF_ENDPOINT={url} jarvis pull {example}")
 
     store = None if root else home()
     serve(folder, host, port, ready=ready, store=store, allow_public=allow_public)
@@ -29,14 +34,9 @@ def run_serve(root: str | None, host: str, port: int, *, allow_public: bool) -> 
 
 
 def _example(root: Path) -> str | None:
-    """The first namespace/repository under root."""
-    try:
-        for namespace in sorted(root.iterdir()):
-            if namespace.name.startswith(".") or not namespace.is_dir():
-                continue
-            for repository in sorted(namespace.iterdir()):
-                if not repository.name.startswith(".") and repository.is_dir():
-                    return f"{namespace.name}/{repository.name}"
-    except OSError:
-        pass  # only an example
+    """The first namespace/repository under root whose name a model may have."""
+    for namespace in folders_in(root):
+        for repository in folders_in(namespace):
+            with suppress(PathError):
+                return ModelRegistry.parse(f"hf.co/{namespace.name}/{repository.name}").model_id
     return None

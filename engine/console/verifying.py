@@ -89,6 +89,8 @@ def _verify(
             f"Nothing is known about {str(path)!r}: it has no receipt, for it was not pulled by this command. "
             "Say what it should hash to with --sha256."
         )
+    if not typed and receipt and receipt.sha256 in (None, wanted) and receipt.size != stat.st_size:
+        raise _resized(path, stat.st_size, receipt, wanted)  # it may have any size by now: not worth hashing
     started = time.monotonic()
     actual = _hash(path, stat.st_size, reporter)
     if wanted is None or actual != wanted:
@@ -165,18 +167,23 @@ def _progress(path: Path, done: int, size: int, rate: float) -> Progress:
 def _judge(path: Path, size: int, wanted: str | None, actual: str, receipt: Receipt | None) -> None:
     """The digest is wrong, or there is none: say where. Returns if the segments' checks vouch for the file."""
     if receipt is not None and receipt.size != size:
-        raise DigestMismatch(
-            f"{str(path)!r} has {size:,} bytes; it had {receipt.size:,} when it was pulled. Pull it again.",
-            expected=wanted or "",
-            actual=actual,
-        )
+        raise _resized(path, size, receipt, wanted, actual)
     bad = bad_segments(path, receipt) if receipt else []
     if wanted is None and not bad:
         return
     where = f" {_in_words(bad, receipt)}" if bad and receipt else ""
     against = "what was given" if wanted and not (receipt and receipt.sha256 == wanted) else "its receipt"
     raise DigestMismatch(
-        f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where} {_ADVICE}",
+        f"{str(path)!r} does not agree with {against}: SHA256 is {actual}, not {wanted or 'known'}.{where}"
+        + (f" {_ADVICE}" if against != "what was given" else ""),
+        expected=wanted or "",
+        actual=actual,
+    )
+
+
+def _resized(path: Path, size: int, receipt: Receipt, wanted: str | None, actual: str = "") -> DigestMismatch:
+    return DigestMismatch(
+        f"{str(path)!r} has {size:,} bytes; it had {receipt.size:,} when it was pulled. {_ADVICE}",
         expected=wanted or "",
         actual=actual,
     )

@@ -34,6 +34,8 @@ class Sweep(msgspec.Struct, frozen=True):
     """What a sweep took, or would take."""
 
     removed: list[Removed]
+    faults: list[StoreError]
+    """Of unfinished files that could not be looked at or removed; each cost nothing but itself."""
     was_alone: bool
     """Whether no pull was at work; else files below llm/ were left be."""
 
@@ -49,7 +51,8 @@ def collect(*, dry_run: bool = False, grace_s: float = GRACE_S, stale_s: float =
             )
         views, loosened = _sweep_views(models, stale_s, dry_run=dry_run) if is_alone else ([], Counter[int]())
         swept = views + _sweep_blobs(named_digests(models), loosened, grace_s, dry_run=dry_run)
-        return Sweep(swept + _sweep_partials(stale_s, dry_run=dry_run), is_alone)
+        partials, faults = _sweep_partials(stale_s, dry_run=dry_run)
+        return Sweep(swept + partials, faults, is_alone)
 
 
 def _sweep_views(
@@ -90,27 +93,37 @@ def _freed(stat: os.stat_result, loosened: Counter[int]) -> int:
     return stat.st_blocks * 512 if stat.st_nlink <= loosened[stat.st_ino] else 0
 
 
-def _sweep_partials(stale_s: float, *, dry_run: bool) -> list[Removed]:
-    now, swept = time.time(), list[Removed]()
-    for folder in sorted(_folders(layout.partials(home()))):
-        files = [path for path in folder.iterdir() if not path.is_symlink() and path.is_file()]
-        newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
-        if now - newest < stale_s:
-            continue
-        nbytes = sum(path.stat().st_blocks * 512 for path in files)
-        part = Part.try_open(folder)
-        if part is None:
-            continue  # somebody is at it
-        if dry_run:
-            part.close()
-        else:
-            part.remove()
-        swept.append(Removed(folder, "an unfinished file that nobody has gone on with", nbytes))
-    return swept
+def _sweep_partials(stale_s: float, *, dry_run: bool) -> tuple[list[Removed], list[StoreError]]:
+    before, swept, faults = time.time() - stale_s, list[Removed](), list[StoreError]()
+    for folder in _folders(layout.partials(home())):
+        try:
+            with disk_errors("sweep", folder):
+                swept += _sweep_partial(folder, before, dry_run=dry_run)
+        except StoreError as exc:
+            faults.append(exc)
+    return swept, faults
+
+
+def _sweep_partial(folder: Path, before: float, *, dry_run: bool) -> list[Removed]:
+    files = [path for path in folder.iterdir() if not path.is_symlink() and path.is_file()]
+    newest = max((path.stat().st_mtime for path in files), default=folder.stat().st_mtime)
+    if newest > before:
+        return []
+    nbytes = sum(path.stat().st_blocks * 512 for path in files)
+    if dry_run:
+        if Part.is_held(folder):
+            return []
+    elif (part := Part.try_open(folder)) is not None:
+        part.remove()
+    else:
+        return []  # somebody is at it
+    return [Removed(folder, "an unfinished file that nobody has gone on with", nbytes)]
 
 
 def _folders(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except FileNotFoundError:
-        return []
+    """In order. Raises StoreError."""
+    with disk_errors("look for unfinished files in", folder):
+        try:
+            return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+        except FileNotFoundError:
+            return []

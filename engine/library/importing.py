@@ -16,7 +16,7 @@ from engine.library.description import describe, fault_at
 from engine.library.shelves import Shelves, shelf_of
 from engine.library.splits import missing_shards, set_of
 from engine.library.views import views_of
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_manifest import LOCAL_REGISTRY, ManifestManager, ModelManifest
 from engine.model_path import quantization_of
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName
@@ -30,8 +30,8 @@ from engine.store.blobs import Blobs
 from engine.store.disk import disk_errors
 from engine.store.foreign import file_inside, files_in, folders_in
 from engine.store.hf_cache import CachedModel, HubCache
-from engine.store.ollama_store import OllamaModel, OllamaStore
-from engine.store.receipts import Receipt
+from engine.store.ollama_store import OllamaModel, OllamaStore, Unusable
+from engine.store.receipts import Receipt, Receipts
 from engine.transfer.admission import hash_file
 
 _MAX_DEPTH = 16
@@ -108,8 +108,9 @@ def _namesake(candidate: Candidate) -> UsageError:
 def candidates(path: Path) -> Iterator[Candidate | Imported]:
     """What is at a path, by its layout. An Imported is what cannot be a model of ours, and why."""
     if (path / "manifests").is_dir() and (path / "blobs").is_dir():
-        for model in OllamaStore(path).models():
-            yield _from_ollama(model)
+        store = OllamaStore(path)
+        for model in store.models():
+            yield _from_ollama(model, store)
         return
     cached = HubCache(path.parent if path.name.startswith("models--") else path)
     models = [m for m in cached.models() if path == cached.root or m.folder == path.name]
@@ -125,8 +126,11 @@ def _current(models: list[CachedModel]) -> list[CachedModel]:
     return list({model.repo_id: model for model in ranked}.values())
 
 
-def _from_cache(model: CachedModel) -> Candidate:
+def _from_cache(model: CachedModel) -> Candidate | Imported:
     path = ModelRegistry.parse(f"hf.co/{model.repo_id}")
+    if model.unusable:
+        lacks = f"The cache lacks {in_words(model.unusable)} of it, or it may not be read. Pull the model instead."
+        return Imported(key=path.canonical, error=NotFound(lacks))
     namespace, repository = shelf_of(path)
     return Candidate(
         key=path.canonical,
@@ -149,18 +153,21 @@ def _told(file: Path) -> Digest | None:
         return None
 
 
-def _from_ollama(model: OllamaModel) -> Candidate | Imported:
+def _from_ollama(model: OllamaModel | Unusable, store: OllamaStore) -> Candidate | Imported:
+    if isinstance(model, Unusable):
+        return Imported(key=model.name, error=PathError(f"{model.why} Pull the model instead."))
     name = model.name
     try:
         path = ModelRegistry.parse("/".join(name.parts[:3]) + f":{name.tag}")
         namespace, repository = shelf_of(path)
         manifest = parse_manifest(model.content, str(name))
         layers = layers_of(manifest, repository, name.tag)  # type: ignore[arg-type]  # an index has no layers, and Ollama none
-        missing = [str(layer.name) for layer in layers if str(layer.digest) not in model.files]
-        if missing:
-            raise NotFound(f"{name} is not complete in Ollama's store: {', '.join(missing)} is missing.")
+        lacking = [layer for layer in layers if str(layer.digest) not in model.files]
+        if lacking:
+            faults = "; ".join(store.fault_of(layer.digest, layer.size) for layer in lacking)
+            raise NotFound(f"Not all of it is in Ollama's store: {faults}. Pull the model instead.")
     except (EngineError, AttributeError) as exc:
-        error = exc if isinstance(exc, EngineError) else PathError(f"{name} has no manifest of a model.")
+        error = exc if isinstance(exc, EngineError) else PathError("It has no manifest of a model.")
         return Imported(key=str(name), error=error)
     return Candidate(
         key=path.canonical,
@@ -218,7 +225,7 @@ def _from_files(files: list[Path]) -> Candidate | Imported:
         )
     return Candidate(
         key=stem,
-        registry="local",
+        registry=LOCAL_REGISTRY,
         namespace="local",
         repository=str(repository),
         quantization=quantization_of(files[0].name),
@@ -256,7 +263,7 @@ def _import(candidate: Candidate) -> Imported:
     manager.update_manifest(candidate.key, manifest)
     return Imported(
         key=candidate.key,
-        paths=[Path(r.path) for r in receipts],
+        paths=[layout.inside(folder, file.name) for file in candidate.files],
         size=sum(r.size for r in receipts),
         notes=[*([shelf.explanation] if shelf.explanation else []), *_doubts(candidate.files)],
     )
@@ -292,8 +299,19 @@ def _take(file: Found, target: Path) -> Receipt:
     if blob is None:
         raise StoreError(f"{str(file.path)!r} could not be kept as a blob. Try again.")
     if target.exists() and target.samefile(file.path):
-        return receipt
+        return _vouched(receipt, target)
     return blobs.view(blob, target)
+
+
+def _vouched(receipt: Receipt, target: Path) -> Receipt:
+    """A receipt for another name of the file that was hashed; the one that it has is better, where that still fits."""
+    receipts = Receipts(layout.receipts(home()))
+    known = receipts.find(target)
+    if known is not None and known.sha256 == receipt.sha256 and known.fits(target.lstat()):
+        return known
+    mine = msgspec.structs.replace(receipt, path=str(target))
+    receipts.write(mine)
+    return mine
 
 
 def _hashed(file: Found) -> Receipt:

@@ -3,7 +3,7 @@
 from engine.errors import NotFound, PathError, StoreError
 from engine.library.keys import key_of
 from engine.library.views import views_of
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_manifest import Broken, ManifestManager, ModelManifest
 from engine.settings import home
 from engine.store import layout
 from engine.store.aliases import Aliases
@@ -19,9 +19,16 @@ def find_model(text: str, *, exactly: bool = False) -> ModelManifest:
     for whoever is going to destroy something. Raises NotFound, with the keys that are near.
     """
     manager = manifests()
-    for key in (text, _canonical(text)):
+    aliases = Aliases(home())
+    meant = _canonical(text, aliases)
+    for key in (text, meant):
         if key and (manifest := manager.get_manifest(key)) is not None:
             return manifest
+    if text in aliases.targets:  # a whole name, not a part of one
+        raise NotFound(
+            f"{text!r} stands for {meant or aliases.targets[text]}, which is not in the store. `jarvis pull {text}` "
+            "fetches it; `jarvis list` names manifests that cannot be read."
+        )
     everything = manager.list_manifests()
     found = [m for m in everything if text.casefold() in m.model_key.casefold()]
     if len(found) == 1 and not exactly:
@@ -41,20 +48,16 @@ def unreadable(*, also_misplaced: bool = False) -> list[StoreError]:
     """Of all models, those of which nothing can be said: whoever asks about all of them is to hear of these.
     also_misplaced: those, too, whose files' names lead out of the store."""
     models, broken = manifests().scan()
-    found = [(one.path, one.why) for one in broken]
     for model in models if also_misplaced else []:
         try:
             views_of(model)
         except PathError as exc:  # written by hand: its names lead elsewhere
-            found.append((manifests().path_of(model.model_key), str(exc)))
-    return [
-        StoreError(f"{str(path)!r} is no manifest: {why.rstrip('.')}. Delete it, or pull its model again.")
-        for path, why in found
-    ]
+            broken.append(Broken(manifests().path_of(model.model_key), str(exc)))
+    return [StoreError(str(one)) for one in broken]
 
 
-def _canonical(text: str) -> str | None:
+def _canonical(text: str, aliases: Aliases) -> str | None:
     try:
-        return key_of(Aliases(home()).parse(text))
+        return key_of(aliases.parse(text))
     except PathError:
         return None

@@ -94,10 +94,10 @@ def _of_text(text: str) -> list[Subject]:
         return [Subject(path)]
     try:
         return _of_model(find_model(text))
-    except NotFound:
-        if "/" in text and not text.startswith(("/", ".", "~")):
-            raise
-        return [Subject(path)]
+    except NotFound as exc:
+        if text.startswith(("/", ".", "~")):
+            return [Subject(path)]
+        raise NotFound(f"{exc.args[0]} Nor is there a file of that name.") from None
 
 
 def _of_model(manifest: ModelManifest) -> list[Subject]:

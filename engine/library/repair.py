@@ -89,11 +89,13 @@ def bad_segments(path: Path, receipt: Receipt) -> list[int]:
         return []
     with disk_errors("read", path), path.open("rb", buffering=0) as file:
         buffer = memoryview(bytearray(min(_COPY_BYTES, checks.segment_size)))
+        size = os.fstat(file.fileno()).st_size
         spans = [grid.span_of(index) for index in range(grid.count)]
         return [
             index
             for index, span in enumerate(spans)
-            if check_of(file.fileno(), span.start, span.stop, buffer) != checks.value(index)
+            if span.stop > size
+            or check_of(file.fileno(), span.start, span.stop, buffer) != checks.value(index)
         ]
 
 

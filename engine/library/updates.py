@@ -1,10 +1,11 @@
 """Whether the models of this machine are still what their registries publish. Digests are compared, never JSON."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
-from engine.errors import EngineError, NotFound, PathError
+from engine.errors import EngineError, NotFound, PathError, StoreError
 from engine.library.choices import as_dict
 from engine.library.finding import Found, Request, find_all
 from engine.library.keys import key_of
@@ -12,10 +13,11 @@ from engine.library.views import views_of
 from engine.model_manifest import ModelManifest, Selection
 from engine.model_path import ModelPath
 from engine.model_registry import ModelRegistry
-from engine.settings import Settings, home
+from engine.settings import MIB, Settings, home
 from engine.sources import Choice
 from engine.store import layout
 from engine.store.receipts import Receipts
+from engine.transfer.admission import hash_file
 from engine.transfer.job import Job
 from engine.transport.auth import hub_credentials
 
@@ -98,28 +100,35 @@ def _together(found: list[Found]) -> Found:
 def _compare(manifest: ModelManifest, found: Found) -> Standing:
     if found.error is not None:
         return Standing(model=manifest.model_key, error=found.error)
-    have = _known_digests(manifest)
+    have = {layer.filename: view for layer, view in zip(manifest.layers, views_of(manifest), strict=True)}
+    sums = {layer.filename: layer.sha256 for layer in manifest.layers}
     revision = found.files[0].remote.revision
     published = {str(job.remote.name): job for job in found.files}
     return Standing(
         model=manifest.model_key,
-        changed=sorted(name for name, job in published.items() if _has_changed(job, have.get(name))),
+        changed=sorted(
+            name
+            for name, job in published.items()
+            if name not in have or _has_changed(job, sums[name], have[name])
+        ),
         gone=sorted(have.keys() - published.keys()),
         unknown=all(job.remote.digest is None for job in found.files),
         revision=revision if manifest.revision not in (None, revision) else None,
     )
 
 
-def _known_digests(manifest: ModelManifest) -> dict[str, set[str]]:
-    """By file: its SHA-256, and the digest that was published when it was pulled, which may be Git's."""
-    receipts = Receipts(layout.receipts(home()))
-    known = {}
-    for layer, view in zip(manifest.layers, views_of(manifest), strict=True):
-        receipt = receipts.find(view)
-        known[layer.filename] = {f"sha256:{layer.sha256}", (receipt and receipt.digest) or ""}
-    return known
-
-
-def _has_changed(job: Job, have: set[str] | None) -> bool:
+def _has_changed(job: Job, sha256: str, view: Path) -> bool:
+    """Whether what is published is another content than the one with this SHA-256, which lies at view. Git's digest of
+    that is in its receipt; where that is lost, the file tells, as far as it is still what it was."""
     digest = job.remote.digest
-    return have is None or (digest is not None and str(digest) not in have)
+    if digest is None or str(digest) == f"sha256:{sha256}":
+        return False
+    receipt = Receipts(layout.receipts(home())).find(view)
+    if digest.algorithm == "sha256" or (receipt is not None and receipt.digest is not None):
+        return receipt is None or str(digest) != receipt.digest
+
+    try:
+        found = hash_file(view, ("sha256", digest.algorithm), MIB)
+    except StoreError:
+        return True
+    return (found["sha256"], found[digest.algorithm]) != (sha256, digest.hex)

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from engine.errors import PathError
 from engine.server.catalogue import Missing, Unsettled
-from engine.server.digests import Closed
+from engine.server.digests import Closed, Damaged
 from engine.server.target import BadTarget, Target
 from engine.telemetry import Log
 
@@ -51,6 +51,9 @@ class View(ABC):
             return self._error(self._missing(exc))
         except Unsettled as exc:
             return self._error(Refused(503, self.unknown, f"{exc}. Try again.", headers={"Retry-After": "1"}))
+        except Damaged as exc:
+            _log.warning("file.damaged", path=request.path, cause=str(exc))
+            return self._error(Refused(409, self.unknown, f"{exc}."))
         except Closed:
             return self._error(Refused(503, self.unknown, "The server is ending."))
         except web.HTTPException as exc:

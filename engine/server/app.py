@@ -16,6 +16,7 @@ from engine.server.oci import OciView
 from engine.server.oci_folder import FolderModels
 from engine.server.oci_store import StoredModels
 from engine.store import layout
+from engine.store.receipts import Receipts
 from engine.telemetry import Log
 
 _log = Log("engine.server")
@@ -65,7 +66,8 @@ def make_app(
 
     if layout.models(root).is_dir() and (layout.registry(root).is_dir() or layout.blobs(root).is_dir()):
         root, store = layout.models(root), root
-    catalogue, digests = Catalogue(root), Digests()
+    receipts = Receipts(layout.receipts(store)) if store else None
+    catalogue, digests = Catalogue(root), Digests(receipts)
     registry = OciView(FolderModels(catalogue, digests), StoredModels(store) if store else None)
     app = web.Application(middlewares=[guard], client_max_size=_MAX_BODY_BYTES)
     app[AT_WORK] = at_work

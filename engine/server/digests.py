@@ -12,12 +12,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from engine.digest import start_hash
 from engine.server.catalogue import Entry, Stamp, Unsettled
+from engine.store.receipts import Receipts
 
 _LARGE_BYTES = 10 << 20
 _BLOCK_BYTES = 1 << 20
@@ -34,6 +36,10 @@ _T = TypeVar("_T")
 
 class Closed(Exception):
     """The server ends; what was being hashed is given up."""
+
+
+class Damaged(Exception):
+    """A file of the store that has changed since it was verified."""
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -58,7 +64,9 @@ def is_large(entry: Entry) -> bool:
 class Digests:
     """A cache with its own threads; `close` ends them. Nothing is read before somebody asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, receipts: Receipts | None = None) -> None:
+        """receipts: of the files that are served, where they are a store's."""
+        self._receipts = receipts
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         # Two pools, so that a small file never waits behind hundreds of gigabytes.
         self._slow = ThreadPoolExecutor(min(4, cores), "hash-large")
@@ -70,7 +78,7 @@ class Digests:
         self._closing = threading.Event()
 
     def of(self, entry: Entry) -> Future[Published]:
-        """The digests of entry's content; fails with Unsettled when it changes, OSError, or Closed."""
+        """The digests of entry's content; fails with Unsettled when it changes, Damaged, OSError, or Closed."""
         return self._once(self._held, entry, self._compute)
 
     def sha256_of(self, entry: Entry) -> Future[str]:
@@ -110,14 +118,26 @@ class Digests:
 
     def _compute(self, entry: Entry) -> Published:
         if not is_large(entry):
+            self._check(entry)
             return Published(self._hash(entry, "git-sha1"))
         sha256 = self._hash(entry, "sha256")
+        self._check(entry, sha256)
         # The pointer file's text: Git LFS specification, "The Pointer".
         pointer = (
             f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {entry.size}\n".encode()
         )
         oid = hashlib.sha1(b"blob %d\0" % len(pointer) + pointer, usedforsecurity=False).hexdigest()
         return Published(oid, sha256, len(pointer))
+
+    def _check(self, entry: Entry, sha256: str | None = None) -> None:
+        """Raise Damaged where the store knows the file as another one: whoever gets it would call it verified."""
+        receipt = self._receipts.find(Path(entry.path)) if self._receipts else None
+        if receipt is not None and (
+            receipt.size != entry.size or sha256 not in (None, receipt.sha256 or sha256)
+        ):
+            raise Damaged(
+                f"{entry.name} is not what was pulled: `jarvis verify --repair` mends it, where it is served"
+            )
 
     def _hash(self, entry: Entry, algorithm: str) -> str:
         hasher = start_hash(algorithm, entry.size)

@@ -240,7 +240,7 @@ async def _asked_paths(request: web.Request) -> tuple[list[str], bool]:
             paths, expand = form.all("paths"), form.is_set("expand")
     except TimeoutError:
         raise Refused(408, "BadRequest", "The body of the request did not come.") from None
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeError, RecursionError, web.RequestPayloadError) as exc:
         raise Refused(400, "BadRequest", "The body must be a form or JSON with paths.") from exc
     if len(paths) > _MAX_PATHS:
         raise Refused(400, "BadRequest", f"At most {_MAX_PATHS} paths at once.")

@@ -168,8 +168,8 @@ def _prepared(
     is_loopback = ipaddress.ip_address(address.partition("%")[0]).is_loopback
     if not is_loopback and not allow_public:
         raise UsageError(
-            f"{host} can be reached by other machines, and they could read every model in {root}. "
-            "If that is meant, allow it explicitly; otherwise bind to 127.0.0.1."
+            f"{host or address} can be reached by other machines, and they could read every model in {root}. "
+            "If that is meant, allow it with --allow-public (in Python allow_public=True); else use 127.0.0.1."
         )
     if allow_hosts is None:
         own = frozenset({host, f"[{address}]" if ":" in address else address})
@@ -182,6 +182,8 @@ def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, str]:
     if not 0 <= port <= 65535:
         raise UsageError(f"Port {port} is none: it must be from 0 (a free one) to 65535.")
     try:
+        if host == "*":
+            raise OSError(errno.EADDRNOTAVAIL, "no address")
         found = socket.getaddrinfo(host.strip("[]") or "0.0.0.0", port, type=socket.SOCK_STREAM)  # noqa: S104  # this is what "" means to bind; it is refused below unless allowed
     except (OSError, UnicodeError) as exc:
         raise UsageError(f"Cannot serve at {host!r}: it is no address of this machine.") from exc
@@ -221,9 +223,10 @@ def _http_logger() -> logging.Logger:
 class _Quieter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         from aiohttp.http_exceptions import HttpProcessingError
+        from aiohttp.web import RequestPayloadError
 
         fault = record.exc_info[1] if record.exc_info else None
-        if not isinstance(fault, HttpProcessingError | ConnectionError):
+        if not isinstance(fault, HttpProcessingError | RequestPayloadError | ConnectionError):
             return True
         _log.debug("request.malformed", cause=type(fault).__name__)
         return False

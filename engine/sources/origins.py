@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.store.disk import read_small
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -42,8 +43,6 @@ class KnownOrigins:
 
     def _read(self) -> dict[str, str]:
         try:
-            if self._path.stat().st_size > _MAX_BYTES:
-                return {}
-            return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
+            return msgspec.json.decode(read_small(self._path, _MAX_BYTES), type=dict[str, str])
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return {}

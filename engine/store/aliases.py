@@ -4,7 +4,6 @@ Read at the edge, before a path is parsed: parsing itself stays pure. A target i
 never is an alias itself. A file or an entry that cannot be read is passed over, and never overwritten unsaved.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import msgspec
 from engine.errors import PathError
 from engine.model_path import ModelPath, path_fault
 from engine.model_registry import ModelRegistry, check_shortcut
-from engine.store.disk import disk_errors
+from engine.store.disk import disk_errors, read_small
+from engine.store.linking import write_whole
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -66,8 +66,7 @@ class Aliases:
     def _read(self) -> dict[str, str]:
         self.fault = None
         try:
-            with self.path.open("rb") as file:
-                found = msgspec.json.decode(file.read(_MAX_FILE), type=dict[str, msgspec.Raw])
+            found = msgspec.json.decode(read_small(self.path, _MAX_FILE), type=dict[str, msgspec.Raw])
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
@@ -90,11 +89,8 @@ class Aliases:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if self.fault is not None:
                 self.path.replace(self.path.with_suffix(".json.damaged"))
-            fresh = self.path.with_suffix(f".{os.getpid()}.tmp")
-            fresh.write_bytes(
-                msgspec.json.format(msgspec.json.encode(dict(sorted(targets.items()))), indent=1)
-            )
-            fresh.replace(self.path)
+            content = msgspec.json.encode(dict(sorted(targets.items())))
+            write_whole(self.path, msgspec.json.format(content, indent=1))
         self.targets, self.fault = targets, None
 
 

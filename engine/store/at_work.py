@@ -9,10 +9,11 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from engine.store.disk import make_folders, open_regular
+from engine.store.waiting import lock
 from engine.telemetry import Log
 
 _log = Log(__name__)
@@ -22,11 +23,12 @@ _NAME = "at-work.lock"
 @contextmanager
 def at_work(root: Path) -> Iterator[None]:
     """While a pull looks what is there, fetches, and writes its manifests. Waits for who is taking files away, which
-    is a matter of moments. Never fails: where there can be no lock, `alone` never says yes either."""
+    is a matter of moments; raises Busy after a minute. Where there can be no lock, `alone` never says yes either."""
     fd = _try_open(root)
     try:
         if fd is not None:
-            _locked(fd, fcntl.LOCK_SH)
+            with suppress(OSError):
+                lock(fd, fcntl.LOCK_SH, root / _NAME)
         yield
     finally:
         if fd is not None:
@@ -42,7 +44,7 @@ def alone(root: Path) -> Iterator[bool]:
         return
     fd = _try_open(root)
     try:
-        yield fd is not None and _locked(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield fd is not None and _is_free(fd)
     finally:
         if fd is not None:
             os.close(fd)
@@ -57,9 +59,10 @@ def _try_open(root: Path) -> int | None:
         return None
 
 
-def _locked(fd: int, how: int) -> bool:
+def _is_free(fd: int) -> bool:
+    """Whether nobody else had it; it is ours now."""
     try:
-        fcntl.flock(fd, how)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
         if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             _log.info("store.unlocked", error=exc.strerror or "")

@@ -48,6 +48,8 @@ class CachedModel(msgspec.Struct, frozen=True):
     """Branches and tags that mean this commit, in order."""
     files: dict[RemoteName, Path]
     """Regular files, without links on their way. Nothing has been verified."""
+    unusable: tuple[str, ...] = ()
+    """Names behind which there is none: links to what is gone, or lies outside of the cache."""
 
     @property
     def folder(self) -> str:
@@ -81,7 +83,8 @@ class HubCache:
                     yield found
 
     def models(self) -> Iterator[CachedModel]:
-        """Every revision of every model that holds a file. What cannot be, or leads out, is logged and left out."""
+        """Every revision of every model that holds a file, or names one. A name that no file of ours can have is left
+        out and logged."""
         for folder in folders_in(self.root):
             kind, _, name = folder.name.partition("--")
             repo_id = name.replace("--", "/")
@@ -92,8 +95,11 @@ class HubCache:
         refs = dict(_refs(folder / "refs"))
         for snapshot in folders_in(folder / "snapshots"):
             names = tuple(sorted(name for name, commit in refs.items() if commit == snapshot.name))
-            if files := dict(_files(snapshot, self.root)):
-                yield CachedModel(repo_id, snapshot.name, names, files)
+            found = dict(_files(snapshot, self.root))
+            files = {name: path for name, path in found.items() if path is not None}
+            unusable = tuple(name for name, path in found.items() if path is None)
+            if found:
+                yield CachedModel(repo_id, snapshot.name, names, files, unusable)
 
     def write(
         self,
@@ -177,17 +183,14 @@ def _refs(folder: Path) -> Iterator[tuple[str, str]]:
             yield name, content.decode("utf-8", "replace").strip()
 
 
-def _files(snapshot: Path, root: Path) -> Iterator[tuple[RemoteName, Path]]:
+def _files(snapshot: Path, root: Path) -> Iterator[tuple[RemoteName, Path | None]]:
     for path, text in _walk(snapshot):
         try:
             name = RemoteName.parse(text)
         except PathError as exc:
             _log.info("cache.ignored", path=str(path), why=str(exc))
             continue
-        if (file := file_inside(path, root)) is not None:
-            yield name, file
-        else:
-            _log.info("cache.ignored", path=str(path), why="it is no file of this cache that can be read")
+        yield name, file_inside(path, root)
 
 
 def _walk(folder: Path, prefix: str = "", depth: int = 0) -> Iterator[tuple[Path, str]]:

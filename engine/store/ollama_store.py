@@ -9,6 +9,7 @@ server starts it deletes every blob that no manifest names, unless one is broken
 of our blobs, never the only ones, and nothing is put there without its manifest.
 """
 
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -122,6 +123,13 @@ class OllamaModel(msgspec.Struct, frozen=True):
     """By digest ("sha256:<hex>"): those blobs that are there."""
 
 
+class Unusable(msgspec.Struct, frozen=True):
+    """What lies where a model's manifest belongs, and why it is none."""
+
+    name: str
+    why: str
+
+
 def ollama_stores(environ: Mapping[str, str] = os.environ) -> list[Path]:
     """Where Ollama keeps models on this machine, whether there are any or not: OLLAMA_MODELS, the user's, and that of
     the Linux service."""
@@ -153,12 +161,24 @@ class OllamaStore:
     def find(self, digest: Digest, size_bytes: int | None = None) -> Iterator[Path]:
         """The blob of this digest, if it is there. Its content is for the caller to hash."""
         if digest.algorithm == "sha256":
-            found = file_inside(self._blob(digest), self.root, size_bytes)
+            # The folder may be a link to another disk; its files lead nowhere else.
+            found = file_inside(self._blob(digest), self.root / "blobs", size_bytes)
             if found is not None:
                 yield found
 
-    def models(self) -> Iterator[OllamaModel]:
-        """Every model with a manifest that can be read. What cannot be is logged and passed over."""
+    def fault_of(self, digest: Digest, size_bytes: int) -> str:
+        """Why `find` has no such blob, in words."""
+        path = self._blob(digest)
+        try:
+            found = path.stat()
+        except OSError as exc:
+            return f"{path.name} is missing" if exc.errno == errno.ENOENT else f"{path.name}: {exc.strerror}"
+        if found.st_size != size_bytes:
+            return f"{path.name} has {found.st_size:,} bytes, not {size_bytes:,}"
+        return f"{path.name} is no file of this store that may be read"
+
+    def models(self) -> Iterator[OllamaModel | Unusable]:
+        """Every model, and what is none; hidden files are nobody's models."""
         seen = set[OllamaName]()
         for path in self._manifests():
             try:
@@ -167,7 +187,9 @@ class OllamaStore:
                     yield self._model(name, path)
                 seen.add(name)
             except PathError as exc:
-                _log.info("ollama.ignored", path=str(path), why=str(exc))
+                _log.info("ollama.unusable", path=str(path), why=str(exc))
+                if not path.name.startswith("."):
+                    yield Unusable("/".join(path.parts[-4:]), str(exc))
 
     def write(
         self,

@@ -30,7 +30,7 @@ from engine.store.disk import (
     write_all,
 )
 from engine.store.journal import PIECES, Header, Journal
-from engine.store.part_lock import PartLock, content_of, holder_of
+from engine.store.part_lock import PartLock, content_of, holder_of, is_locked
 from engine.store.pieces import Pieces
 from engine.telemetry import Log
 
@@ -76,6 +76,11 @@ class Part:
     @staticmethod
     def holder(folder: Path) -> str:
         return holder_of(folder / "lock")
+
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether somebody is at work on it; looking leaves no trace. Raises StoreError."""
+        return is_locked(folder / "lock")
 
     @staticmethod
     def held_for(folder: Path) -> str:

@@ -58,6 +58,20 @@ class PartLock:
             self.fd = -1
 
 
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock; nothing is changed, and it is held for a moment at most. Raises StoreError, and
+    Busy where locks do not work."""
+    with disk_errors("look at the lock", path):
+        try:
+            fd = open_regular(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _flock(fd, path)
+        finally:
+            os.close(fd)
+
+
 def _flock(fd: int, path: Path) -> bool:
     """Whether the lock was free and is held now. Raises OSError, and Busy where locks do not work."""
     try:

@@ -15,7 +15,7 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import PathError
 from engine.spans import Grid
-from engine.store.disk import disk_errors, write_all
+from engine.store.disk import disk_errors, read_small, write_all
 from engine.store.journal import CHECK
 
 _NEVER = -(2**63)
@@ -75,11 +75,14 @@ class Receipts:
 
     def find(self, path: Path) -> Receipt | None:
         """The receipt for path, whether it still fits or not; None where there is none that can be read."""
+        text = str(path.absolute())
         try:
-            receipt = msgspec.json.decode(Path(self._place(str(path.absolute()))).read_bytes(), type=Receipt)
+            receipt = msgspec.json.decode(read_small(self._place(text)), type=Receipt)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        return receipt if _makes_sense(receipt) else None
+        if not _makes_sense(receipt):
+            return None
+        return receipt if receipt.path == text else msgspec.structs.replace(receipt, path=text)
 
     def prepare(self) -> None:
         """Make the folder, and raise StoreError where nothing can be written to it: a pull finds out before its
@@ -119,8 +122,10 @@ class Receipts:
             self.write(msgspec.structs.replace(receipt, path=str(path.absolute()), mtime_ns=_NEVER))
 
     def forget(self, path: Path) -> None:
-        """Without error where there is none."""
-        Path(self._place(str(path.absolute()))).unlink(missing_ok=True)
+        """Without error where there is none. Raises StoreError."""
+        place = self._place(str(path.absolute()))
+        with disk_errors("remove the receipt", place):
+            Path(place).unlink(missing_ok=True)
 
     def _place(self, path: str) -> str:
         """Where the receipt of an absolute path lies. No Paths: a pull of a thousand files comes by here often."""

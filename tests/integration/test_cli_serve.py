@@ -59,6 +59,19 @@ def test_serve_says_where_and_how(
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.row("attack/6-control-characters")
+def test_an_example_to_type_is_harmless(spawn: Callable[..., Running], root: Path) -> None:
+    """A folder that others fill names what a shell or a terminal would obey: it is no example."""
+    for name in ("a;touch PWNED", "a$(touch PWNED)", "a\x1b[31mred", "a\nb", "b'c", "m m"):
+        (root / "acme" / name).mkdir(parents=True)
+    running = spawn("serve", "--root", root)
+    running.wait_output(lambda out, err: out.endswith("\n") and "jarvis pull" in err, "its address")
+    assert running.stderr.splitlines()[-1].endswith(" jarvis pull hf.co/ns/repo")
+    assert "\x1b" not in running.stderr
+    running.send(signal.SIGTERM)
+    running.wait()
+
+
 def test_model_path_lands_in_the_store(jarvis: Jarvis, hub: str, home: Path) -> None:
     """hf.co/ns/repo: the default quantization, verified against the published digest, below llm/."""
     result = jarvis("pull", "hf.co/ns/repo", "--json").check(0)

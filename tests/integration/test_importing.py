@@ -154,7 +154,9 @@ def test_a_hugging_face_cache(command: Command, tmp_path: Path, home: Path) -> N
     (cache.root / "models--acme--bad/blobs" / git_sha1(SMALL).hex).unlink()
     (cache.root / "models--acme--bad/blobs" / git_sha1(SMALL).hex).write_bytes(SMALL[::-1])
     done = command.run("import", cache.root, "--json").check(6)
-    assert [json.loads(line)["model"] for line in done.stdout.splitlines()] == ["huggingface.co/acme/tiny"]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["model"] for line in lines if "model" in line] == ["huggingface.co/acme/tiny"]
+    assert [line["error"] for line in lines if "error" in line] == ["DigestMismatch"]
     assert "huggingface.co/acme/bad" in done.stderr
     (manifest,) = ManifestManager(home / "manifests").list_manifests()
     assert (manifest.revision, manifest.verified) == (COMMIT, True)

@@ -62,7 +62,7 @@ def test_gc_beside_a_pull_takes_nothing_of_it(shop: Shop) -> None:
         for path in (part, *part.iterdir()):
             os.utime(path, (0, 0))
         shop.command.run("gc").check()
-        assert {path.name for path in part.iterdir()} == {"lock", "journal", "data"}
+        assert {path.name for path in part.iterdir()} == {"lock", "journal", "pieces", "data"}
         shop.hub.content.release()
         pull.wait().check()
     assert shop.hub.content.bytes_sent() <= len(DATA) + SEGMENT

@@ -120,4 +120,4 @@ def test_imports_of_one_name_do_not_replace_each_other(command: Command, home: P
     told = command.run("import", tmp_path / "mine").check(2)
     assert "another name" in told.stderr
     assert len(ManifestManager(home / "manifests").list_manifests()) == 1
-    assert "cannot be asked about" in command.run("outdated").check(3).stderr
+    assert "nobody can be asked about it" in command.run("outdated").check().stderr

@@ -13,8 +13,10 @@ from engine.store.elsewhere import find_elsewhere
 from engine.store.ollama_store import (
     Facts,
     Manifest,
+    OllamaModel,
     OllamaName,
     OllamaStore,
+    Unusable,
     ollama_stores,
     ollama_target,
     synthesise,
@@ -149,7 +151,7 @@ def test_write_replaces_the_manifest_that_ollama_reads(store, model):
     assert store.write(NAME, content, blobs) == newer
     assert newer.read_bytes() == content
     assert (store.root / "blobs/old").read_bytes() == b"old"
-    assert [found.name for found in store.models()] == [NAME]
+    assert [found.name for found in usable(store)] == [NAME]
 
 
 def test_write_needs_every_blob(store, model):
@@ -207,23 +209,35 @@ def test_models_passes_over_what_cannot_be(store, model):
     (folder / "bad\u202ename").write_bytes(model[0])
     (folder / "folder").mkdir()
     (store.root / "manifests/stray").touch()
-    (found,) = store.models()
+    (folder / ".hidden").touch()
+    (found,) = usable(store)
     assert (found.name, found.content) == (NAME, model[0])
+    told = {one.name.rpartition("/")[2] for one in store.models() if isinstance(one, Unusable)}
+    assert told >= {"broken0", "huge", "pipe", "out", "dangling", "-flag", "bad\u202ename"}
+    assert ".hidden" not in told
+
+
+def usable(store: OllamaStore) -> list[OllamaModel]:
+    """Without what is no model."""
+    return [found for found in store.models() if isinstance(found, OllamaModel)]
 
 
 def test_models_name_the_blobs_that_are_there(store, model):
     """A blob that is missing, or of another size, is left out; the model is still listed."""
     content, blobs = model
     store.write(NAME, content, blobs)
-    (found,) = store.models()
+    (found,) = usable(store)
     assert {key: path.read_bytes() for key, path in found.files.items()} == {
         str(digest): path.read_bytes() for digest, path in blobs.items()
     }
     blob = store.root / f"blobs/sha256-{sha256(MODEL).hex}"
     blob.unlink()
     blob.write_bytes(b"short")
-    (found,) = store.models()
+    (found,) = usable(store)
     assert str(sha256(MODEL)) not in found.files
+    assert "has 5 bytes" in store.fault_of(sha256(MODEL), len(MODEL))
+    blob.unlink()
+    assert "is missing" in store.fault_of(sha256(MODEL), len(MODEL))
 
 
 def test_find_by_digest(store, model, tmp_path):
