@@ -52,11 +52,12 @@ def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finde
         from engine.transfer.spawn import start_ahead
 
         start_ahead()
-    found = interruptibly(lambda: find(options, credentials))
+    found = interruptibly(lambda: find(options, credentials), reporter.say)
     jobs += [job for one in found for job in one.jobs]
     for one in found:
         if one.error is not None:
-            reporter.failed(one.error, file=one.target.canonical)
+            about = one.target.canonical if len(found) > 1 else ""
+            reporter.failed(one.error, file=one.target.canonical, about=about)
     if options.dry_run:
         from engine.console.dry_run import dry_run
 

@@ -65,8 +65,10 @@ class Reporter:
         if not self._manner.quiet:
             self._view.say(text)
 
-    def failed(self, exc: EngineError, *, file: str = "", path: str = "", kept_bytes: int = 0) -> None:
-        """A file, or a whole target, has failed for good."""
+    def failed(
+        self, exc: EngineError, *, file: str = "", path: str = "", kept_bytes: int = 0, about: str = ""
+    ) -> None:
+        """A file, or a whole target, has failed for good. about: which one, where the error does not say it."""
         self.failures.append(
             event := Failed(
                 file=file,
@@ -77,7 +79,7 @@ class Reporter:
                 kept_bytes=kept_bytes,
             )
         )
-        self._view.say(f"error: {exc}")
+        self._view.say(f"error: {about}: {exc}" if about else f"error: {exc}")
         self._results(event)
 
     def interrupted(self, kept_bytes: int, message: str) -> int:

@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.library.description import facts_in
 from engine.model_path import quantization_of
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing
-from engine.server.digests import Digests
+from engine.server.digests import Digests, awaited
 from engine.server.oci_manifests import (
     Blob,
     Manifest,
@@ -106,9 +106,8 @@ class FolderModels:
         asked = [
             (entry, self._digests.sha256_of(entry)) for entry in entries if patient or self._is_known(entry)
         ]
-        # Shielded: one client that goes away must not cancel what others wait for.
-        waiting = (asyncio.shield(asyncio.wrap_future(future)) for _, future in asked)
-        return list(zip((entry for entry, _ in asked), await asyncio.gather(*waiting), strict=True))
+        found = await awaited(future for _, future in asked)
+        return list(zip((entry for entry, _ in asked), found, strict=True))
 
     def _is_known(self, entry: Entry) -> bool:
         return self._digests.has_sha256(entry)

@@ -13,8 +13,10 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
+from engine.digest import Hasher, start_hash
 from engine.errors import Busy
 from engine.model_manifest import ManifestManager, ModelManifest
+from engine.server import digests
 from engine.server.run import BackgroundServer
 from engine.store import waiting
 from engine.store.at_work import at_work
@@ -296,3 +298,44 @@ def test_a_home_that_is_a_file_is_an_event_too(command: Command, home: Path, wor
     home.write_bytes(b"")
     (error,) = command.run(*words, "--json").check(7).events_named("error")
     assert str(home) in error["message"]
+
+
+def test_what_was_pulled_is_served_without_a_hash(
+    command: Command, pulled: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipt has the digest, and whoever pulls it compares."""
+    monkeypatch.setattr(digests, "start_hash", start_git_hash)
+    with BackgroundServer(home) as server:
+        env = {"HF_ENDPOINT": server.url, "JARVIS_HOME": str(tmp_path / "other")}
+        command.run("pull", "ns/one", "-o", tmp_path / "m.gguf", env=env).check()
+    assert (tmp_path / "m.gguf").read_bytes() == pulled.read_bytes()
+
+
+def start_git_hash(name: str, size_bytes: int) -> Hasher:
+    assert name == "git-sha1"
+    return start_hash(name, size_bytes)
+
+
+@pytest.mark.row("process/update-interrupted")
+def test_an_interrupted_update_is_told_as_that(
+    command: Command, hub: dict[str, str], pulled: Path, home: Path, tmp_path: Path
+) -> None:
+    """A file has its new version, the manifest the old one: nothing is damaged, and `update` finishes it."""
+    (manifest,) = (home / "manifests").glob("*.json")
+    before = manifest.read_bytes()
+    published = tmp_path / "hub/ns/one/one-Q8_0.gguf"
+    published.write_bytes(CONTENT + b"another")
+    command.run("update", env=hub).check()
+    manifest.write_bytes(before)
+    result = command.run("verify", "ns/one", env=hub).check(6)
+    assert "of another version" in result.stderr and "`jarvis update`" in result.stderr
+    command.run("update", env=hub).check()
+    command.run("verify", "ns/one", env=hub).check()
+    assert pulled.read_bytes() == published.read_bytes()
+
+
+def test_errors_of_several_models_name_them(command: Command, hub: dict[str, str]) -> None:
+    """Which one, where the text does not say it."""
+    result = command.run("pull", "ns/one", "ns/two", "--include", "*.none", env=hub).check(3)
+    for name in ("one", "two"):
+        assert f"error: huggingface.co/ns/{name}: No file matches" in result.stderr
