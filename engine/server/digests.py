@@ -96,12 +96,15 @@ class Digests:
         self.of(entry).add_done_callback(lambda done: _pass_on(done, answer))
         return answer
 
-    def has_sha256(self, entry: Entry) -> bool:
-        """Whether `sha256_of` has its answer already."""
+    def known_sha256(self, entry: Entry) -> str | None:
+        """What `sha256_of` would bring, where that is there already."""
         held: Mapping[tuple[str, Stamp], Future[Any]] = self._held if is_large(entry) else self._small
         with self._lock:
             future = held.get((entry.path, entry.stamp))
-        return future is not None and future.done() and not _has_failed(future)
+        if future is None or not future.done() or _has_failed(future):
+            return None
+        found = future.result()
+        return found.sha256 if isinstance(found, Published) else str(found)
 
     def _once(
         self, held: "OrderedDict[tuple[str, Stamp], Future[_T]]", entry: Entry, compute: Callable[[Entry], _T]

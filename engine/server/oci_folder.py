@@ -61,7 +61,12 @@ class FolderModels:
         listing = await self._listing(name)
         if listing is None:
             return None
-        for patient in (False, True):  # what is hashed already first: it is what was named in a manifest
+        for (
+            entry
+        ) in listing.entries.values():  # what is hashed already first: it is what was named in a manifest
+            if self._digests.known_sha256(entry) == digest.removeprefix("sha256:"):
+                return entry
+        for patient in (False, True):
             known = await self._hashed(listing.entries.values(), patient=patient)
             by_digest = {f"sha256:{sha256}": entry for entry, sha256 in known}
             if digest in by_digest:
@@ -103,14 +108,10 @@ class FolderModels:
 
     async def _hashed(self, entries: Iterable[Entry], *, patient: bool) -> list[tuple[Entry, str]]:
         """Entries with their SHA-256, in their order; those alone whose digest is there already unless patient."""
-        asked = [
-            (entry, self._digests.sha256_of(entry)) for entry in entries if patient or self._is_known(entry)
-        ]
+        wanted = [entry for entry in entries if patient or self._digests.known_sha256(entry)]
+        asked = [(entry, self._digests.sha256_of(entry)) for entry in wanted]
         found = await awaited(future for _, future in asked)
         return list(zip((entry for entry, _ in asked), found, strict=True))
-
-    def _is_known(self, entry: Entry) -> bool:
-        return self._digests.has_sha256(entry)
 
     async def _listing(self, name: str) -> Listing | None:
         return await asyncio.to_thread(self._find, name)

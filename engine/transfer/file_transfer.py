@@ -201,6 +201,7 @@ class FileTransfer:
         )
 
     def _begin(self) -> None:
+        self._entrance.check_free()
         self._shared.finisher.prepare(self.job.receipts)
         if self._beginning.resume():
             self.leases.know_ranges()
