@@ -79,8 +79,8 @@ class Entrance:
         ):
             return
         raise StoreError(
-            f"{str(job.target)!r} is there, was not pulled by this command, and is another file than the model's of that "
-            "name. Move it, choose another folder with -d, or let --force replace it."
+            f"{str(job.target)!r} is there, was not pulled by this command, and is another file than the model's of "
+            "that name. Move it, choose another folder with -d, or let --force replace it."
         )
 
     @property
