@@ -207,6 +207,46 @@ def test_next_page_elsewhere_is_refused(lying_hub, origin_factory, monkeypatch):
     assert thief.requests == []
 
 
+@pytest.mark.parametrize(
+    "link", ['<{}>; title="a, b"; rel="next"', '</>; rel=prev; title="rel=next",<{}> ;rel = next']
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_pages_are_followed_in_any_spelling(lying_hub, link):
+    """What RFC 8288 allows is read as it says, and a title says nothing of the next page."""
+    origin = lying_hub([])
+    origin.files[FIRST] = File(json.dumps([node("a.txt")]).encode(), headers={"Link": link.format("?page=2")})
+    origin.files[f"{TREE}?page=2"] = File(json.dumps([node("b.txt")]).encode())
+    assert [file.name for file in listed("hf.co/ns/repo", include=("*",))] == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize(
+    "link", ["<?page=2>; rel='next'", "<?page=2; rel=next", "?page=2; rel=next", "<>>; rel=next"]
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_a_link_that_cannot_be_read_is_a_violation(lying_hub, link):
+    """It may be the next page, without which half a model would be called complete."""
+    origin = lying_hub([])
+    origin.files[FIRST] = File(json.dumps([lfs("M-Q4_K_M.gguf")]).encode(), headers={"Link": link})
+    with pytest.raises(ProtocolViolation, match=r"as a Hub does: its Link header cannot be read"):
+        listed("hf.co/ns/repo")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://u:hidden@{}/x", "/a\x1b[31mb", "ftp://{}/x", "http://[", "http://{}:99999/"]
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_a_next_page_that_has_no_address_is_a_violation(lying_hub, target):
+    """The server named it, so the user is not told to mend an address."""
+    origin = lying_hub([])
+    link = f'<{target.format(origin.host)}>; rel="next"'
+    origin.files[FIRST] = File(b"[]", headers={"Link": link})
+    with pytest.raises(
+        ProtocolViolation, match=r"as a Hub does: the address of its next page is none"
+    ) as caught:
+        listed("hf.co/ns/repo")
+    assert "hidden" not in str(caught.value) and "\x1b" not in str(caught.value)
+
+
 @pytest.mark.parametrize("link", ["<?x=1>", f"</{FIRST}>"])
 @pytest.mark.row("attack/37-endless-pages")
 def test_pages_that_never_end(lying_hub, link):
