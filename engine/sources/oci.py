@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import DigestMismatch, NotFound, PathError, ProtocolViolation, UsageError
-from engine.model_path import OLLAMA_REGISTRY, ModelPath
+from engine.model_path import OCI_TAG, OLLAMA_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.listing import RawManifest, in_words
 from engine.sources.oci_layers import Layer, layers_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from engine.transport.client import Client
 
 _log = Log(__name__)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{16,}")
 """Of an algorithm that says nothing to us (OCI image spec, "Digests")."""
@@ -129,7 +128,7 @@ class Oci:
         Raises NotFound, AccessDenied, DigestMismatch (a pin that the bytes do not have), ProtocolViolation,
         UsageError (an index that leaves a choice), NetworkError.
         """
-        if path.pin is None and not _TAG.fullmatch(path.tag or "latest"):
+        if path.pin is None and not OCI_TAG.fullmatch(path.tag or "latest"):
             raise PathError(
                 f"{path.tag!r} is no tag: at most 128 letters, digits, dots, dashes, underscores."
             )
