@@ -438,7 +438,7 @@ class FileTransfer:
         self._advance()
 
     def _fail_now(self) -> None:
-        self._assembly.close()
+        self._assembly.give_up()
         self.state = "failed"
         _log.warning("file.failed", file=self.job.remote.name, error=str(self.error))
 
