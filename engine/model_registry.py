@@ -28,6 +28,7 @@ from engine.model_path import (
     path_fault,
     with_quantization,
 )
+from engine.plain_text import JOINER
 from engine.remote_file import RemoteName
 
 __all__ = ["KnownModel", "ModelPath", "ModelRegistry", "get_download_url"]
@@ -93,7 +94,7 @@ class ModelRegistry:
         """
         if not isinstance(text, str):  # a caller without type checks: a missing setting is None
             raise path_fault(repr(text), f"it is text, and not {type(text).__name__}")
-        text = text.strip()
+        text = text.replace(JOINER, "").strip()  # copied from an error of ours, which may name what to type
         if not text or len(text) > _MAX_TEXT or not text.isprintable():
             raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")
         scheme, colon, rest = text.partition("://")

@@ -55,8 +55,8 @@ def next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> st
     return url
 
 
-def in_words(names: Iterable[str]) -> str:
-    """Names for an error's text: sorted, harmless to a terminal, at most twenty."""
-    clean = sorted({printable(name)[:120] for name in names})
+def in_words(names: Iterable[str], *, length: int = 120) -> str:
+    """Names for an error's text: sorted, harmless to a terminal, at most twenty of so many characters each."""
+    clean = sorted({printable(name)[:length] for name in names})
     more = f" and {len(clean) - _SHOWN} more" if len(clean) > _SHOWN else ""
     return ", ".join(clean[:_SHOWN]) + more if clean else "none"

@@ -189,9 +189,20 @@ def _entry_for_here(index: Index, path: ModelPath) -> Descriptor:
     if not entries:
         raise NotFound(f"{path.canonical} is an index with no model in it. Check the name and the tag.")
     if len(distinct) != 1:
-        which = in_words(f"{path.model_id}@{entry.digest} ({_platform(entry)})" for entry in entries)
+        which = _references(path, entries)
         raise UsageError(f"{path.canonical} stands for several manifests. Choose one of: {which}.")
     return next(iter(distinct.values()))
+
+
+def _references(path: ModelPath, entries: list[Descriptor]) -> str:
+    """Each entry as it can be typed, and what it is for: never so long that a digest would be cut."""
+    names = {
+        msgspec.structs.replace(path, tag=None, pin=entry.digest).canonical: _platform(entry)[:80]
+        for entry in entries
+    }
+    return in_words(
+        (f"{name} ({machine})" for name, machine in names.items()), length=max(map(len, names)) + 90
+    )
 
 
 def _is_attestation(entry: Descriptor) -> bool:
