@@ -140,6 +140,19 @@ def test_a_gated_repository_says_where_to_ask(hub: Hub, jarvis: Callable[..., An
     assert not (tmp_path / "out").exists()
 
 
+def test_a_server_of_ones_own_gets_no_advice_for_the_hub(
+    hub: Hub, jarvis: Callable[..., Any], origin_factory: Callable[..., Origin]
+) -> None:
+    """A token of the environment is not sent there, so nobody is told to set it; the one that is typed is."""
+    hub.add(REPO, {NAME: gguf("gated")}, bearer=TOKEN, denied_code="GatedRepo")
+    path = f"{hub.site.host}:{hub.site.port}/{REPO}"
+    env = {"HF_ENDPOINT": origin_factory().base, "HF_TOKEN": TOKEN}
+    result = jarvis("pull", path, env=env).check(4)
+    assert "set a token with --token and run" in result.stderr and "HF_TOKEN" not in result.stderr
+    assert hub.tokens() == {None}
+    jarvis("pull", path, "--token", TOKEN, env=env).check(0)
+
+
 def test_a_private_repository_is_not_found_without_a_token(hub: Hub, jarvis: Callable[..., Any]) -> None:
     """The Hub hides that it exists: exit 3, and the message speaks of the token."""
     hub.add(REPO, {NAME: gguf("private")}, bearer=TOKEN)
