@@ -155,7 +155,7 @@ def _from_ollama(model: OllamaModel) -> Candidate | Imported:
         path = ModelRegistry.parse("/".join(name.parts[:3]) + f":{name.tag}")
         namespace, repository = shelf_of(path)
         manifest = parse_manifest(model.content, str(name))
-        layers = layers_of(manifest, repository, name.tag)  # type: ignore[arg-type]  # an index has no layers, and Ollama none
+        layers = layers_of(manifest, repository, name.tag, str(name))  # type: ignore[arg-type]  # an index has no layers, and Ollama none
         missing = [str(layer.name) for layer in layers if str(layer.digest) not in model.files]
         if missing:
             raise NotFound(f"{name} is not complete in Ollama's store: {', '.join(missing)} is missing.")

@@ -6,6 +6,7 @@ branch that moves meanwhile cannot mix two versions. A commit that was named in 
 """
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -147,6 +148,7 @@ class HuggingFace:
                 following = next_page(following, answer.headers, origins)
             except ValueError as exc:
                 raise _broken(url, str(exc)) from exc
+        _check_sizes(entries.values(), url)
         return list(entries.values())
 
     def _remote(self, path: ModelPath, commit: str, entry: Entry) -> RemoteFile:
@@ -181,7 +183,19 @@ def _entry(node: _Node, url: str) -> Entry:
             digest = Digest.parse(f"git-sha1:{node.oid}") if node.oid else None
     except PathError as exc:
         raise _broken(url, f"the digest of {node.path[:120]!r} is none") from exc
+    if digest is not None and not digest.may_be_of(node.size):
+        raise _broken(url, f"{node.path[:120]!r} has no bytes, and the digest of some")
     return Entry(node.path, node.size, digest)
+
+
+def _check_sizes(entries: Iterable[Entry], url: str) -> None:
+    """One content cannot be of two sizes: who says so is not to be believed in either."""
+    seen: dict[Digest, Entry] = {}
+    for entry in entries:
+        if entry.digest is not None and (other := seen.setdefault(entry.digest, entry)).size != entry.size:
+            raise _broken(
+                url, f"{other.path[:120]!r} and {entry.path[:120]!r} have one digest, and two sizes"
+            )
 
 
 def _decoded(body: bytes, kind: type[_T], url: str) -> _T:

@@ -63,7 +63,7 @@ class Oci:
             raise TypeError("read_manifest follows indexes")
         self.manifest = raw
         label = path.tag or (raw.digest[7:19] if path.pin else "latest")
-        layers = _wanted(layers_of(manifest, path.repository, label), choice)
+        layers = _wanted(layers_of(manifest, path.repository, label, redact(raw.url)), choice)
         _log.info("model.listed", model=path.canonical, manifest=raw.digest, chosen=len(layers))
         return [_remote(path, raw, layer) for layer in layers]
 
@@ -82,7 +82,11 @@ class Oci:
         try:
             raw = self.read_manifest(client, msgspec.structs.replace(path, tag=tag, pin=None))
             manifest = parse_manifest(raw.body, redact(raw.url))
-            layers = [] if isinstance(manifest, Index) else layers_of(manifest, path.repository, tag)
+            layers = (
+                []
+                if isinstance(manifest, Index)
+                else layers_of(manifest, path.repository, tag, redact(raw.url))
+            )
             quantization = quantization_in(client, base, tag, layers)
         except (NotFound, UsageError, PathError, ProtocolViolation, DigestMismatch) as exc:
             _log.info("tag.skipped", model=path.canonical, tag=tag, error=str(exc))
@@ -139,7 +143,7 @@ class Oci:
                 return raw if raw is named else msgspec.structs.replace(raw, index=named.digest)
             entry = _entry_for_here(document, path)
             base = path.manifest_url.rpartition("/")[0]
-            raw = _get(client, f"{base}/{entry.digest}", entry.digest, entry.size)
+            raw = _get(client, f"{base}/{entry.digest}", None, entry)
         raise broken(redact(raw.url), f"indexes are nested more than {_MAX_DEPTH - 1} deep")
 
 
@@ -159,7 +163,8 @@ def _chosen(path: ModelPath, choice: Choice) -> ModelPath:
     return msgspec.structs.replace(path, **{"pin" if is_digest else "tag": revision})
 
 
-def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -> RawManifest:
+def _get(client: "Client", url: str, pin: str | None, entry: Descriptor | None = None) -> RawManifest:
+    """The manifest at url. pin is what was typed; entry, what its index says of it."""
     answer = client.get_json(url, limit_bytes=MAX_MANIFEST_BYTES, accept=ACCEPT)
     digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
     shown = redact(url)
@@ -167,16 +172,20 @@ def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -
     said = answer.headers.get("docker-content-digest", "")
     if said and not _DIGEST.fullmatch(said) and not _OTHER_DIGEST.fullmatch(said):
         raise broken(shown, "its Docker-Content-Digest is no digest")
-    for promised in (pin, said if _DIGEST.fullmatch(said) else None):
+    for promised, promise, advice in (
+        (pin, "that was asked for", "Check the pin, or ask"),
+        (entry.digest if entry else None, "that its index gives it", "Ask"),
+        (said if _DIGEST.fullmatch(said) else None, "that its Docker-Content-Digest says", "Ask"),
+    ):
         if promised is not None and promised != digest:
             raise DigestMismatch(
-                f"The manifest at {shown} does not have the SHA256 digest that was promised: expected {promised}, "
-                f"got {digest}. Nothing was written. Check the pin, or ask whoever runs the registry.",
+                f"The manifest at {shown} does not have the SHA256 digest {promise}: expected {promised}, "
+                f"got {digest}. Nothing was written. {advice} whoever runs the registry.",
                 expected=promised.removeprefix("sha256:"),
                 actual=digest.removeprefix("sha256:"),
             )
-    if size is not None and size != len(answer.body):
-        raise broken(shown, f"it has {len(answer.body)} bytes, and its index says {size}")
+    if entry is not None and entry.size != len(answer.body):
+        raise broken(shown, f"it has {len(answer.body)} bytes, and its index says {entry.size}")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     return RawManifest(answer.body, media_type, digest, url)
 

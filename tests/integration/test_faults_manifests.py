@@ -105,6 +105,38 @@ def test_a_manifest_that_is_not_what_its_header_says(
     assert (tmp_path / "out/m-v1.gguf").read_bytes() == WEIGHTS
 
 
+@pytest.mark.row("attack/19-manifest-digest-header", "attack/20-pinned-manifest")
+def test_who_promised_a_manifests_digest_is_told(
+    registry: Origin, pull: Callable[..., Result], tmp_path: Path
+) -> None:
+    """The registry's header, its index, or who typed a pin: nobody is told to check a pin that is none."""
+    other = f"sha256:{'1' * 64}"
+    index = {"schemaVersion": 2, "manifests": [{"mediaType": MANIFEST, "digest": other, "size": len(BODY)}]}
+    registry.add("v2/ns/m/manifests/v1", File(BODY, headers={"Docker-Content-Digest": other}))
+    registry.add("v2/ns/m/manifests/v2", File(json.dumps(index).encode()))
+    registry.add(f"v2/ns/m/manifests/{other}", File(BODY))
+    assert "pin" not in one_error(pull(":v1").check(6), "its Docker-Content-Digest says", "Ask whoever runs")
+    assert "pin" not in one_error(pull(":v2").check(6), "its index gives it", "Ask whoever runs")
+    one_error(pull(f"@{other}").check(6), "was asked for", "Check the pin")
+    assert_nothing(registry, tmp_path)
+
+
+@pytest.mark.row("attack/9-names-that-collide")
+def test_a_name_that_two_layers_have(registry: Origin, pull: Callable[..., Result], tmp_path: Path) -> None:
+    """The registry contradicts itself: the name and its manifest are told."""
+    manifest = json.loads(BODY)
+    manifest["layers"] = [
+        described("application/vnd.ollama.image.model", blob)
+        | {"annotations": {"org.opencontainers.image.title": "m.gguf"}}
+        for blob in (WEIGHTS, b"other")
+    ]
+    registry.add("v2/ns/m/manifests/v1", File(json.dumps(manifest).encode()))
+    one_error(
+        pull(":v1").check(5), f"{registry.base}/v2/ns/m/manifests/v1", "it names 'm.gguf' twice, differently"
+    )
+    assert_nothing(registry, tmp_path)
+
+
 @pytest.mark.row("attack/20-pinned-manifest")
 def test_a_pin_that_brings_another_manifest(
     registry: Origin, pull: Callable[..., Result], tmp_path: Path

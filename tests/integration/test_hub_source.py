@@ -275,12 +275,16 @@ BROKEN = [
     [lfs("a", oid="zz")],
     [lfs("a", size=5)],
     [node("a"), node("a", size=5)],
+    [node("a"), node("b", size=5)],
+    [lfs("a"), {**lfs("b", size=5), "size": 5}],
+    [node("a", size=0)],
+    [{**lfs("a", size=0), "size": 0}],
     [{"type": "file", "size": 1}],
 ]
 
 
 @pytest.mark.parametrize("tree", BROKEN, ids=lambda tree: str(tree)[:40])
-@pytest.mark.row("attack/21-impossible-sizes", "attack/37-manifest-bombs")
+@pytest.mark.row("attack/21-impossible-sizes", "attack/22-one-digest-two-sizes", "attack/37-manifest-bombs")
 def test_broken_tree_is_a_violation(lying_hub, tree):
     """A tree that is not what the Hub sends is a ProtocolViolation that names the address."""
     origin = lying_hub(tree)
