@@ -16,7 +16,7 @@ _KINDS = {
     "redirect": "the redirect is refused",
     "disk": "the disk refused",
     "address": "the address cannot be asked",
-    "range": "the server sent another range than asked for",
+    "range": "the answer does not fit what was asked for",
     "expired": "the signed address has expired and is renewed",
     "connect": "cannot connect",
     "worker": "a worker process died and is replaced",

@@ -1,5 +1,6 @@
 """Who may read what at a Hub, and at which revision: whole pulls against one that behaves as huggingface.co does."""
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.hub import Hub
-from tests.origin import Origin
+from tests.integration.trial import one_error
+from tests.origin import File, Origin
 
 TOKEN = "hf_TheRightOne"
 REPO, NAME = "acme/model-GGUF", "model-Q4_K_M.gguf"
@@ -159,6 +161,33 @@ def test_a_private_repository_is_not_found_without_a_token(hub: Hub, jarvis: Cal
     result = jarvis("pull", REPO).check(3)
     assert "is private" in result.stderr
     assert "--token or in HF_TOKEN" in result.stderr
+
+
+# Listings that lie
+
+LISTED = [
+    ({"size": 80_005}, 5, r"has 80004 bytes; its listing or an earlier answer said 80005\. Ask"),
+    (
+        {"oid": "0" * 64},
+        6,
+        r"m\.gguf publishes SHA256 [1-9a-f].* for m\.gguf, and its server's own listing 0{64}\.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lie", "code", "words"), LISTED, ids=["size", "digest"])
+def test_a_listing_that_the_file_contradicts(
+    hub: Hub, jarvis: Callable[..., Any], tmp_path: Path, lie: dict[str, Any], code: int, words: str
+) -> None:
+    """Both are the server's words: nobody typed a digest, and the file never had another size."""
+    content = gguf("word")
+    commit = hub.add(REPO, {"m.gguf": content})
+    lfs = {"oid": sha256(content).hexdigest(), "size": len(content), **lie}
+    listing = [{"type": "file", "path": "m.gguf", "size": lfs["size"], "oid": "1" * 40, "lfs": lfs}]
+    hub.site.add(f"api/models/{REPO}/tree/{commit}", File(json.dumps(listing).encode()))
+    result = jarvis("pull", REPO, "-d", tmp_path / "out", "--retries", 0).check(code)
+    one_error(result, words)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 # Every file is verified
