@@ -28,7 +28,8 @@ _log = Log(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _MAX_PAGES = 1000
 """Of 1000 entries each, as the Hub serves them: ten times its advice of at most 100,000 files in a repository."""
-_MAX_LISTING = 256 << 20
+_MAX_PAGE_BYTES = 64 << 20
+_MAX_LISTING_BYTES = 256 << 20
 """Bytes of all pages together; an entry has about 250."""
 _MAX_INDEX = 64 << 20
 """Bytes of a safetensors index; the largest known have a tenth of that."""
@@ -131,15 +132,16 @@ class HuggingFace:
             if folder is None
             else f"/{quote(folder)}".rstrip("/") + "?expand=false"
         )
-        origins, seen, left = {origin_of(self.endpoint)}, set[str](), _MAX_LISTING
+        origins, seen, left = {origin_of(self.endpoint)}, set[str](), _MAX_LISTING_BYTES
         entries: dict[str, Entry] = {}
         following: str | None = url
         while following is not None:
             if following in seen or len(seen) == _MAX_PAGES:
                 raise _broken(url, "its pages never end")
             seen.add(following)
-            answer = client.get_json(following, limit_bytes=left)
-            left -= len(answer.body)
+            answer = client.get_json(following, limit_bytes=_MAX_PAGE_BYTES)
+            if (left := left - len(answer.body)) < 0:
+                raise _broken(url, f"its pages have more than {_MAX_LISTING_BYTES} bytes together")
             for node in _decoded(answer.body, list[_Node], following):
                 if node.type == "file" and entries.setdefault(node.path, entry := _entry(node, url)) != entry:
                     raise _broken(url, f"it names {node.path[:120]!r} twice, differently")

@@ -259,6 +259,20 @@ def test_pages_that_never_end(lying_hub, link):
     assert len(origin.requests) <= 4
 
 
+@pytest.mark.row("attack/37-endless-pages")
+def test_pages_that_are_too_much_together(lying_hub, monkeypatch):
+    """The limit is told, not what was left of it."""
+    monkeypatch.setattr("engine.sources.huggingface._MAX_LISTING_BYTES", 300)
+    origin = lying_hub([])
+    for page in range(9):
+        body = json.dumps([node(f"{page}.txt")]).encode()
+        link = {"Link": f"<?page={page + 1}>; rel=next"}
+        origin.files[f"{TREE}?page={page}" if page else FIRST] = File(body, headers=link)
+    with pytest.raises(ProtocolViolation, match="its pages have more than 300 bytes together"):
+        listed("hf.co/ns/repo")
+    assert 2 < len(origin.requests) < 9
+
+
 BROKEN = [
     b"",
     b"<html>",
