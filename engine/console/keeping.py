@@ -9,6 +9,7 @@ from engine.console.exit_codes import combined, exit_code
 from engine.console.pulling import run_pull
 from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
+from engine.console.words import of_model
 from engine.errors import EngineError
 from engine.library.collection import collect
 from engine.library.lookup import find_model, manifests, unreadable
@@ -93,8 +94,8 @@ def run_update(models: Sequence[str], *, as_json: bool) -> int:
 
 def _faults(models: Sequence[str], standings: Sequence[Standing]) -> int:
     """Tell them; the exit code. Where all models are meant, what cannot be read is one of them."""
-    errors = [standing.error for standing in standings if standing.error is not None]
-    return combined(_failed(error) for error in [*errors, *(() if models else unreadable())])
+    codes = [_failed(one.error, one.model) for one in standings if one.error is not None]
+    return combined([*codes, *(_failed(error) for error in (() if models else unreadable()))])
 
 
 def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:
@@ -139,6 +140,6 @@ def _freed(removed: Sequence[Removed]) -> str:
     return f"{format_size(sum(one.freed_bytes for one in removed))} freed"
 
 
-def _failed(exc: EngineError) -> int:
-    stderr().say(printable(f"error: {exc}"))
+def _failed(exc: EngineError, model: str = "") -> int:
+    stderr().say(printable(f"error: {of_model(model, exc)}"))
     return exit_code(exc)

@@ -190,6 +190,19 @@ def test_a_listing_that_the_file_contradicts(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_of_several_models_the_one_that_fails_is_named(hub: Hub, jarvis: Callable[..., Any]) -> None:
+    """In a pull of several, and where all that are here are asked about: what a listing lacks is said of it."""
+    hub.add(REPO, {NAME: gguf("one")})
+    hub.add("acme/other", {NAME: gguf("two")})
+    jarvis("pull", REPO, "acme/other").check(0)
+    hub.add("acme/other", {"README.md": b"gone"})
+    error = r"error: huggingface\.co/acme/other: There is neither a GGUF nor"
+    one_error(jarvis("outdated").check(3), error)
+    one_error(jarvis("update").check(3), error)
+    one_error(jarvis("pull", REPO, "acme/other", "--force").check(3), error)
+    assert "acme/other" not in one_error(jarvis("pull", "acme/other", "--force").check(3))
+
+
 # Every file is verified
 
 
