@@ -56,8 +56,9 @@ def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finde
     jobs += [job for one in found for job in one.jobs]
     for one in found:
         if one.error is not None:
-            about = one.target.canonical if len(found) > 1 else ""
-            reporter.failed(one.error, file=one.target.canonical, about=about)
+            is_one_of_several = len(found) > 1 and one.target.url is None  # errors of URLs name them
+            name = one.target.canonical
+            reporter.failed(one.error, file=name, model=name if is_one_of_several else "")
     if options.dry_run:
         from engine.console.dry_run import dry_run
 

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import AccessDenied, EngineError, NotFound, ProtocolViolation
+from engine.errors import (
+    AccessDenied,
+    EngineError,
+    NetworkError,
+    NotFound,
+    ProtocolViolation,
+    RedirectRefused,
+)
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.huggingface import HuggingFace
@@ -12,6 +19,7 @@ from engine.sources.oci import Oci
 from engine.sources.origins import KnownOrigins
 from engine.sources.selection import Choice
 from engine.telemetry import Log
+from engine.transport.retry import PUSHBACK_STATUS
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _log = Log(__name__)
 _HUB, _OCI = "hub", "oci"
+_NO_SUCH_ADDRESS = (400, 405, 501)
+"""What servers answer that have nothing of a protocol, and are no 404: beside a 404 to the other one, that stands."""
 _WORDS = {_HUB: "as a Hub", _OCI: "as an OCI registry"}
 
 
@@ -53,7 +63,9 @@ class Custom:
             source = HuggingFace(self._origin) if protocol == _HUB else Oci()
             try:
                 found = question(source)
-            except (NotFound, AccessDenied, ProtocolViolation) as exc:
+            except (NotFound, AccessDenied, NetworkError) as exc:
+                if isinstance(exc, NetworkError) and not _may_know_the_other(exc):
+                    raise
                 _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
                 refused[protocol] = exc
                 continue
@@ -73,6 +85,14 @@ class Custom:
         return [_OCI, _HUB] if self._known.protocol_of(self._origin) == _OCI else [_HUB, _OCI]
 
 
+def _may_know_the_other(exc: NetworkError) -> bool:
+    """Whether the server may know the other protocol all the same: it did answer, and does not ask for time. A server
+    that is none of a Hub need not answer a Hub's addresses well."""
+    if isinstance(exc, ProtocolViolation | RedirectRefused):
+        return True
+    return exc.status not in (None, 407, *PUSHBACK_STATUS)
+
+
 def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
     """One error for all answers, of the kind that says most about what to do."""
     errors = list(refused.values())
@@ -82,9 +102,16 @@ def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
     message = f"{path.registry} was asked for {path.model_id} in both protocols. {answers}"
     if path.tag is None and path.pin is None:
         message += f" If {path.scheme}://{path.registry}/{path.model_id} is a file, say so with -o FILE."
-    # What is broken was found; who is refused might find it; and only where nobody knows of it is it not there.
+    # What is broken was found; who is refused might find it; and only where both say so is it not there.
     if any(isinstance(error, ProtocolViolation) for error in errors):
         return ProtocolViolation(message)
     if any(isinstance(error, AccessDenied) for error in errors):
         return AccessDenied(message)
-    return NotFound(message)
+    if any(isinstance(error, NotFound) for error in errors) and not any(map(_has_failed, errors)):
+        return NotFound(message)
+    return NetworkError(message)
+
+
+def _has_failed(error: EngineError) -> bool:
+    """Whether the server might have it, and was not able to say so."""
+    return isinstance(error, NetworkError) and error.status not in _NO_SUCH_ADDRESS

@@ -101,6 +101,44 @@ def test_access_denied(ask, origin_factory):
         ask(origin)
 
 
+@pytest.mark.parametrize("code", [400, 405, 418, 500, 501, 502])
+def test_a_front_that_answers_a_hubs_addresses_badly(ask, origin_factory, code):
+    """A registry is none of a Hub: whatever it says there, it is asked as a registry."""
+    origin = origin_factory(OCI)
+    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
+    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
+    assert origin.fired("status") == 1
+
+
+def test_a_front_that_redirects_in_circles(ask, origin_factory):
+    """Likewise."""
+    origin = origin_factory(OCI)
+    origin.fault("redirect_loop", path="api/models/ns/m/revision/main")
+    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
+    assert origin.fired("redirect_loop") > 1
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(400, NotFound), (405, NotFound), (501, NotFound), (500, NetworkError)]
+)
+def test_neither_where_one_is_answered_badly(ask, origin_factory, code, kind):
+    """A server that fails may have it; one that has no such addresses has not, where the other answer is 404."""
+    origin = origin_factory({})
+    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
+    with pytest.raises(kind, match=rf"as a Hub: .*{code}.*as an OCI registry: .*does not exist"):
+        ask(origin)
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_that_asks_for_time_is_not_asked_again(ask, origin_factory, code):
+    """In the other protocol, either."""
+    origin = origin_factory(OCI)
+    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
+    with pytest.raises(NetworkError, match=str(code)):
+        ask(origin)
+    assert len(origin.requests) == 1
+
+
 def test_nobody_there(ask, origin_factory):
     """A server that is not there is asked once, not in two protocols."""
     origin = origin_factory({})
