@@ -17,6 +17,7 @@ _KINDS = {
     "disk": "the disk refused",
     "address": "the address cannot be asked",
     "range": "the server sent another range than asked for",
+    "page": "the server sent a web page",
     "expired": "the signed address has expired and is renewed",
     "connect": "cannot connect",
     "worker": "a worker process died and is replaced",

@@ -52,6 +52,7 @@ def _kept(keeps: bool) -> str:
 _KINDS: dict[str, type[NetworkError]] = {
     "redirect": RedirectRefused,
     "range": ProtocolViolation,
+    "page": ProtocolViolation,
     "protocol": ProtocolViolation,
     "encoding": ProtocolViolation,
 }
