@@ -117,7 +117,7 @@ class ModelPath(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             return f"{self.scheme}://{self.registry}/v2/{self.model_id}/blobs/{Digest.parse(filename)}"
         name = quote(RemoteName.parse(filename))
         if self.registry == HUB_REGISTRY:
-            return f"{self._resolve_path(_hub_endpoint(), self.revision)}/{name}"
+            return f"{self._resolve_path(hub_endpoint(), self.revision)}/{name}"
         return f"{self.scheme}://{self._resolve_path(self.registry, self.pin or self.tag or 'main')}/{name}"
 
     def _resolve_path(self, base: str, revision: str) -> str:
@@ -195,5 +195,6 @@ def default_scheme(registry: str) -> str:
     return "http" if is_loopback else "https"
 
 
-def _hub_endpoint() -> str:
+def hub_endpoint() -> str:
+    """Where the Hub's addresses are, without a slash at its end."""
     return (os.environ.get("HF_ENDPOINT") or f"https://{HUB_REGISTRY}").rstrip("/")
