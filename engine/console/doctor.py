@@ -17,7 +17,7 @@ from engine import __version__
 from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_seconds, format_size
 from engine.console.streams import stdout
-from engine.errors import AccessDenied, EngineError, NetworkError
+from engine.errors import AccessDenied, EngineError, FormatError, NetworkError, NotFound
 from engine.plain_text import printable
 from engine.settings import MIB, Settings, home
 from engine.telemetry import redact
@@ -158,36 +158,66 @@ def server_extra() -> Finding:
 
 
 def link() -> Finding:
-    """Whether the Hub, or what HF_ENDPOINT names, can be reached; any HTTP answer shows that it can."""
-    endpoint = hub_endpoint()
+    """Whether the Hub, or what HF_ENDPOINT names, can be reached and answers as one; a token is tried."""
     started = time.monotonic()
     try:
-        interruptibly(lambda: _ask(f"{endpoint}/api/whoami-v2"))
-        words = "it accepts the token" if hub_token() else "it answers"
+        shown = redact(_endpoint())
+        words = interruptibly(lambda: _hub_says(_endpoint()))
     except NetworkError as exc:
         if exc.status is None:
-            return Finding("link", f"{redact(endpoint)} cannot be reached. {exc}", "note")
-        return Finding("link", f"{redact(endpoint)} answers, but with {exc.status}", "note")
+            return Finding("link", f"{shown} cannot be reached. {exc}", "note")
+        return Finding("link", f"{shown} answers, but with {exc.status}", "note")
     except AccessDenied:
-        if hub_token():
-            return Finding(
-                "link", f"{redact(endpoint)} can be reached, but refuses the token. Make a new one.", "note"
-            )
-        words = "it answers"
-    except EngineError:
-        words = "it answers"
+        return Finding("link", f"{shown} can be reached, but refuses the token. Make a new one.", "note")
+    except FormatError:
+        text = (
+            f"{shown} answers, but not as a Hub does. Is there a login in between, or is HF_ENDPOINT wrong?"
+        )
+        return Finding("link", text, "note")
+    except EngineError as exc:
+        return Finding("link", f"nothing was asked. {exc}", "note")
     return Finding(
-        "link",
-        f"{redact(endpoint)} can be reached, {words} after {format_seconds(time.monotonic() - started)}",
+        "link", f"{shown} can be reached, {words} after {format_seconds(time.monotonic() - started)}"
     )
 
 
-def _ask(url: str) -> None:
+def _endpoint() -> str:
+    """Raises UsageError for one that every pull from the Hub would refuse."""
+    from engine.sources.huggingface import HuggingFace
+
+    return HuggingFace(hub_endpoint()).endpoint
+
+
+def _hub_says(endpoint: str) -> str:
+    """What it is to be praised for. Raises FormatError for an answer that no Hub gives, else as `get_json` does."""
+    has_token = hub_token() is not None
+    try:
+        body = _ask(f"{endpoint}/api/whoami-v2")
+    except NotFound:  # servers with the Hub's endpoints do not all have this one
+        return "it answers"
+    except AccessDenied:
+        if has_token:
+            raise
+        return "it answers"
+    try:
+        msgspec.json.decode(body, type=_Account)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise FormatError(str(exc)) from exc
+    return "it accepts the token" if has_token else "it answers"
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """Whose token it is, as far as it is looked at."""
+
+    name: str
+
+
+def _ask(url: str) -> bytes:
     from engine.transport.client import Client
 
     settings = Settings(retries=0, connect_timeout_s=5.0, stall_timeout_s=3.0)
     with Client(settings, hub_credentials(None)) as client:
-        client.get_json(url, limit_bytes=1 << 20)
+        return client.get_json(url, limit_bytes=1 << 20).body
 
 
 def _try_lock(fd: int) -> str:
