@@ -144,10 +144,21 @@ def with_quantization(filename: str, quantization: str) -> str:
 
 
 def path_fault(text: str, why: str) -> PathError:
-    shown = redact(text) if "://" in text else text
+    shown = redact(text) if "://" in text else _without_user(text)
     return PathError(
         f"Not a model path: {shown[:120]!r}: {why}. Examples: mistral, hf.co/namespace/repository:Q4_K_M."
     )
+
+
+def _without_user(text: str) -> str:
+    """A path without what stands before a host, which may be a password; a pin is no host with a path."""
+    return text.rpartition("@")[2] if is_after_user(text.rpartition("@")[2]) else text
+
+
+def is_after_user(text: str) -> bool:
+    """Whether what follows an @ is a host and a model there, so that a user or password stands before it."""
+    host, slash, _ = text.partition("/")
+    return bool(slash) and is_host(host)
 
 
 def parse_host(text: str, whole: str) -> str:

@@ -24,6 +24,7 @@ from engine.model_path import (
     ModelPath,
     default_scheme,
     hub_endpoint,
+    is_after_user,
     is_host,
     parse_host,
     path_fault,
@@ -64,6 +65,7 @@ _MODEL_IN_URL = re.compile(
     r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<more>(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@(?:sha256:)?[A-Za-z0-9_][A-Za-z0-9._-]*)?)",
     re.ASCII,
 )
+_USER_REFUSED = "a user or password in a URL is refused, use --header or --token"
 _HUB_VIEWS = ("resolve", "blob", "tree")
 
 
@@ -204,6 +206,8 @@ def _parse_bare(text: str, body: str, pin: str | None, known: dict[str, KnownMod
     if colon and not tag:
         raise path_fault(text, "nothing follows the colon")
     model = known.get(name)
+    if model is None and pin and is_after_user(pin):
+        raise path_fault(text, _USER_REFUSED)
     if name.lower() in ALIASES:
         raise path_fault(text, "it names a registry, but no model")
     if model is None:
@@ -274,7 +278,7 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
     except ValueError as exc:
         raise path_fault(text, "the URL's host is malformed") from exc
     if "@" in parts.netloc:
-        raise path_fault(text, "a user or password in a URL is refused, use --header or --token")
+        raise path_fault(text, _USER_REFUSED)
     if "\\" in rest:
         raise path_fault(text, "a backslash is in the URL")
     host, path = parse_host(parts.netloc, text), parts.path.strip("/")
