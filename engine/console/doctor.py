@@ -21,9 +21,8 @@ from engine.errors import AccessDenied, EngineError, FormatError, NetworkError, 
 from engine.plain_text import printable
 from engine.settings import MIB, Settings, home
 from engine.telemetry import redact
-from engine.transport.auth import hub_credentials, hub_endpoint, hub_token
+from engine.transport.auth import TOKEN_VARIABLES, hub_credentials, hub_endpoint, hub_token, token_fault
 
-_TOKENS = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LOW_BYTES = 10 * 10**9
 _MARKS = {"good": "ok  ", "note": "note", "bad": "FAIL"}
 
@@ -137,10 +136,12 @@ def certificates(environ: Mapping[str, str]) -> Finding:
 
 def token(environ: Mapping[str, str]) -> Finding:
     """Whether there is one for the Hub, and where it comes from; never the token itself."""
+    if fault := token_fault(environ):
+        return Finding("token", fault, "note")
     value = hub_token(environ)
     if value is None:
         return Finding("token", "none for Hugging Face; public models need none")
-    place = next((name for name in _TOKENS if environ.get(name, "").strip()), "the Hub's token file")
+    place = next((name for name in TOKEN_VARIABLES if environ.get(name, "").strip()), "the Hub's token file")
     return Finding("token", f"{mask(value)} from {place}")
 
 
