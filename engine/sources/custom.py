@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import AccessDenied, EngineError, NotFound, ProtocolViolation
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.huggingface import HuggingFace
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _log = Log(__name__)
 _HUB, _OCI = "hub", "oci"
+_SLOW_DOWN, _NOT_IMPLEMENTED = 429, 501
 _WORDS = {_HUB: "as a Hub", _OCI: "as an OCI registry"}
 
 
@@ -49,11 +50,14 @@ class Custom:
     def ask(self, path: ModelPath, question: Callable[[HuggingFace | Oci], _T]) -> _T:
         """The answer in the first protocol that has one. Raises as list_files does, and what the question raises."""
         refused: dict[str, EngineError] = {}
-        for protocol in self._order(path):
+        known = self._known.protocol_of(self._origin)
+        for protocol in self._order(path, known):
             source = HuggingFace(self._origin) if protocol == _HUB else Oci()
             try:
                 found = question(source)
-            except (NotFound, AccessDenied, ProtocolViolation) as exc:
+            except (NotFound, AccessDenied, NetworkError) as exc:
+                if _is_answer_to_all(exc) or (protocol == known and _is_outage(exc)):
+                    raise
                 _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
                 refused[protocol] = exc
                 continue
@@ -66,11 +70,25 @@ class Custom:
         """As Source says."""
         return self._source.refresh(client, file) if self._source else file
 
-    def _order(self, path: ModelPath) -> list[str]:
+    def _order(self, path: ModelPath, known: str | None) -> list[str]:
         """What to ask, in this order; a Hub's names have two parts, and its revisions are no digests."""
         if (path.pin and path.pin.startswith("sha256:")) or path.model_id.count("/") != 1:
             return [_OCI]
-        return [_OCI, _HUB] if self._known.protocol_of(self._origin) == _OCI else [_HUB, _OCI]
+        return [_OCI, _HUB] if known == _OCI else [_HUB, _OCI]
+
+
+def _is_answer_to_all(error: EngineError) -> bool:
+    """Whether the other protocol would be answered the same: nobody is there, or nobody is let in for now."""
+    return isinstance(error, NetworkError) and (
+        error.kind in ("connect", "tls") or error.status == _SLOW_DOWN
+    )
+
+
+def _is_outage(error: EngineError) -> bool:
+    """Whether who speaks the protocol may just be unwell: it fails, or says nothing."""
+    if not isinstance(error, NetworkError) or isinstance(error, ProtocolViolation):
+        return False
+    return error.status is None or (error.status >= 500 and error.status != _NOT_IMPLEMENTED)
 
 
 def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
@@ -87,4 +105,5 @@ def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
         return ProtocolViolation(message)
     if any(isinstance(error, AccessDenied) for error in errors):
         return AccessDenied(message)
-    return NotFound(message)
+    is_told = any(isinstance(error, NotFound) for error in errors) and not any(map(_is_outage, errors))
+    return NotFound(message) if is_told else NetworkError(message)

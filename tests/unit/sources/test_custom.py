@@ -26,6 +26,16 @@ HUB = {
 OCI = {"v2/ns/m/manifests/latest": MANIFEST}
 
 
+def strike(origin, path, how):
+    """From now on this path is answered with a status, in a circle, or not at all."""
+    if how == "loop":
+        origin.fault("redirect_loop", path=path)
+    elif how == "silence":
+        origin.fault("close_without_answer", path=path)
+    else:
+        origin.fault("status", path=path, code=how)
+
+
 @pytest.fixture
 def ask(origin_factory, tmp_path):
     """Ask an origin with these files for a model: names of the files, and which paths were asked for."""
@@ -107,6 +117,39 @@ def test_nobody_there(ask, origin_factory):
     origin.close()
     with pytest.raises(NetworkError, match="Cannot connect"):
         ask(origin)
+
+
+@pytest.mark.parametrize("code", [400, 405, 500, 501, 503, "loop", "silence"])
+@pytest.mark.row("attack/registry-behind-a-front")
+def test_a_front_that_does_not_know_the_hub(ask, origin_factory, code):
+    """Proxies answer addresses that they do not know in many ways: the registry behind them is asked all the same."""
+    origin = origin_factory(OCI)
+    strike(origin, "api/models/ns/m/revision/main", code)
+    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
+    assert ask(origin)[1] == list(OCI)
+
+
+@pytest.mark.parametrize(("code", "error"), [(405, NotFound), (500, NetworkError), ("silence", NetworkError)])
+def test_a_front_and_no_model(ask, origin_factory, code, error):
+    """Both answers are told; who fails may have it all the same, so it is not called absent."""
+    origin = origin_factory({})
+    strike(origin, "api/models/ns/m/revision/main", code)
+    with pytest.raises(error, match=r"as a Hub: .*as an OCI registry: ") as caught:
+        ask(origin)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("code", [500, 503, "silence", 429])
+def test_an_outage_of_a_known_hub(ask, origin_factory, code):
+    """It is told as that, and nobody is asked in another protocol."""
+    origin = origin_factory(HUB)
+    ask(origin)
+    strike(origin, "api/models/ns/m/revision/main", code)
+    before = len(origin.requests)
+    with pytest.raises(NetworkError) as caught:
+        ask(origin)
+    assert "both protocols" not in str(caught.value)
+    assert {record.path for record in origin.requests[before:]} == {"api/models/ns/m/revision/main"}
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"a": 5}', b"\xff", b"[" * 99999, b"x" * (2 << 20)])
