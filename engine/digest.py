@@ -46,6 +46,10 @@ class Digest(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.algorithm}:{self.hex}"
 
+    def may_be_of(self, size_bytes: int) -> bool:
+        """Whether content of this many bytes may have it: no bytes have but one."""
+        return size_bytes > 0 or self.hex == self.start(0).hexdigest()
+
     def start(self, size_bytes: int) -> Hasher:
         """A fresh hasher for content of this many bytes."""
         return start_hash(self.algorithm, size_bytes)

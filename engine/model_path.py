@@ -29,6 +29,8 @@ QUANTIZATION = re.compile(
 )
 """A tag that is to be taken for a quantization: the types of llama.cpp (Q4_K_M, IQ3_XXS, TQ1_0, BF16, MXFP4_MOE), of
 its forks (IQ4_KSS, Q4_0_R8, I2_S), and the prefixes that repackers put before them (UD-, i1-)."""
+OCI_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+"""OCI distribution spec, "Pulling manifests"."""
 _QUANT_IN_NAME = re.compile(
     rf"(?<![A-Z0-9])({_PREFIX}(?:I?Q[1-9][0-9]?(?:_(?:[0-9]|K|KS|KSS|KT|KL|NL|XXS|XS|S|M|L|XL|XXL|R[48]|G[0-9]{{2,3}}))*"
     r"|TQ[12]_0|B?F16|F32|F64|(?:MX|NV)FP4(?:_MOE)?|FP[0-9]{1,2}|I2_S))(?![A-Z0-9])",

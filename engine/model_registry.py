@@ -19,6 +19,7 @@ from engine import model_pages
 from engine.digest import Digest
 from engine.model_path import (
     HUB_REGISTRY,
+    OCI_TAG,
     OLLAMA_REGISTRY,
     QUANTIZATION,
     ModelPath,
@@ -30,6 +31,7 @@ from engine.model_path import (
     path_fault,
     with_quantization,
 )
+from engine.plain_text import JOINER
 from engine.remote_file import RemoteName
 
 __all__ = ["KnownModel", "ModelPath", "ModelRegistry", "get_download_url"]
@@ -59,7 +61,6 @@ _MAX_TEXT = 4096
 _URL_SAFE = "/?%:@!$&'()*+,;=~"
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_./+-]{0,253}[A-Za-z0-9_+-])?", re.ASCII)
-_OCI_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _FILE_EXTENSION = re.compile(r".\.(?:[A-Za-z][A-Za-z0-9]{0,11}|7z)$", re.ASCII)
 _MODEL_IN_URL = re.compile(
     r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<more>(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@(?:sha256:)?[A-Za-z0-9_][A-Za-z0-9._-]*)?)",
@@ -97,7 +98,7 @@ class ModelRegistry:
         """
         if not isinstance(text, str):  # a caller without type checks: a missing setting is None
             raise path_fault(repr(text), f"it is text, and not {type(text).__name__}")
-        text = text.strip()
+        text = text.replace(JOINER, "").strip()  # copied from an error of ours, which may name what to type
         if not text or len(text) > _MAX_TEXT or not text.isprintable():
             raise path_fault(text, "it is empty, too long, or holds characters that cannot be seen")
         scheme, colon, rest = text.partition("://")
@@ -146,7 +147,7 @@ def get_download_url(text: str, quantization: str | None = None) -> str:
     The file of a known model, or of a path that names one, has its quantization swapped for the one asked.
     """
     path = ModelRegistry.parse(text)
-    if quantization is not None and not _OCI_TAG.fullmatch(quantization):
+    if quantization is not None and not OCI_TAG.fullmatch(quantization):
         raise path_fault(quantization, "a quantization is a word such as Q4_K_M")
     if path.registry == OLLAMA_REGISTRY and path.url is None:
         if quantization:
@@ -240,7 +241,7 @@ def _model(text: str, registry: str, parts: list[str], tag: str | None, pin: str
         tag = _hub_tag(text, tag) if registry == HUB_REGISTRY else _tag(text, tag)
     elif registry == HUB_REGISTRY:
         tag = "main"
-    if registry == OLLAMA_REGISTRY and not _OCI_TAG.fullmatch(tag or ""):
+    if registry == OLLAMA_REGISTRY and not OCI_TAG.fullmatch(tag or ""):
         raise path_fault(text, "a tag is at most 128 letters, digits, dots, dashes and underscores")
     return ModelPath(
         registry, "/".join(parts[:-1]), parts[-1], tag, default_scheme(registry), _pin(text, registry, pin)

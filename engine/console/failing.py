@@ -6,6 +6,7 @@ from functools import cache
 from engine.console.exit_codes import exit_code
 from engine.console.json_lines import JsonLines
 from engine.console.streams import stderr, stdout
+from engine.console.words import of_model
 from engine.errors import EngineError
 from engine.plain_text import printable
 from engine.transfer.events import Failed
@@ -22,7 +23,7 @@ def warn_of_token() -> None:
 def tell(exc: EngineError, about: str = "") -> int:
     """Say it on stderr and, with --json, as an `error` event (docs/errors.md); its exit code. about: the model or file,
     where the text does not say it."""
-    stderr().say(printable(f"error: {about}: {exc}" if about else f"error: {exc}"))
+    stderr().say(printable(f"error: {of_model(about, exc)}"))
     code = exit_code(exc)
     if "--json" in sys.argv:
         event = Failed(

@@ -98,8 +98,8 @@ def run_update(models: Sequence[str], *, as_json: bool) -> int:
 
 def _faults(models: Sequence[str], standings: Sequence[Standing]) -> int:
     """Tell them; the exit code. Where all models are meant, what cannot be read is one of them."""
-    errors = [standing.error for standing in standings if standing.error is not None]
-    return combined(tell(error) for error in [*errors, *(() if models else unreadable())])
+    codes = [tell(standing.error, standing.model) for standing in standings if standing.error is not None]
+    return combined([*codes, *(tell(error) for error in (() if models else unreadable()))])
 
 
 def _pull_options(keys: list[str], *, as_json: bool) -> dict[str, Any]:

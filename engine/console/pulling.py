@@ -55,11 +55,13 @@ def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finde
         from engine.transfer.spawn import start_ahead
 
         start_ahead()
-    found = interruptibly(lambda: find(options, credentials))
+    found = interruptibly(lambda: find(options, credentials), reporter.say)
     jobs += [job for one in found for job in one.jobs]
     for one in found:
         if one.error is not None:
-            reporter.failed(one.error, file=one.target.canonical)
+            is_one_of_several = len(found) > 1 and one.target.url is None  # errors of URLs name them
+            name = one.target.canonical
+            reporter.failed(one.error, file=name, model=name if is_one_of_several else "")
     if options.dry_run:
         from engine.console.dry_run import dry_run
 

@@ -11,7 +11,7 @@ from engine.console.lines import PlainView, View
 from engine.console.options import Manner
 from engine.console.streams import is_terminal, stderr, stdout
 from engine.console.tally import Tally
-from engine.console.words import in_words
+from engine.console.words import in_words, of_model
 from engine.errors import EngineError
 from engine.transfer.events import Done, Event, Failed, FileDone, Retry
 from engine.transfer.job import Job
@@ -65,8 +65,10 @@ class Reporter:
         if not self._manner.quiet:
             self._view.say(text)
 
-    def failed(self, exc: EngineError, *, file: str = "", path: str = "", kept_bytes: int = 0) -> None:
-        """A file, or a whole target, has failed for good."""
+    def failed(
+        self, exc: EngineError, *, file: str = "", path: str = "", kept_bytes: int = 0, model: str = ""
+    ) -> None:
+        """A file, or a whole target, has failed for good. model: which one, where there are several."""
         self.failures.append(
             event := Failed(
                 file=file,
@@ -77,7 +79,7 @@ class Reporter:
                 kept_bytes=kept_bytes,
             )
         )
-        self._view.say(f"error: {exc}")
+        self._view.say(f"error: {of_model(model, exc)}")
         self._results(event)
 
     def interrupted(self, kept_bytes: int, message: str) -> int:

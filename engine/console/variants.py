@@ -53,7 +53,7 @@ def run_variants(text: str, revision: str | None, token: str | None, *, as_json:
         with Client(Settings(), credentials) as client:
             return survey(client, path, Choice(revision=revision))
 
-    found, available = interruptibly(ask), available_memory()
+    found, available = interruptibly(ask, stderr().say), available_memory()
     if as_json:
         for variant in found.variants:
             stdout().say(os.fsdecode(msgspec.json.encode(_line(variant, available))))

@@ -168,6 +168,14 @@ def _judge(path: Path, size: int, wanted: str | None, actual: str, receipt: Rece
     """The digest is wrong, or there is none: say where. Returns if the segments' checks vouch for the file."""
     if receipt is not None and receipt.size != size:
         raise _resized(path, size, receipt, wanted, actual)
+    if receipt is not None and receipt.sha256 == actual and wanted is not None:
+        raise DigestMismatch(
+            f"{str(path)!r} is whole, and of another version than its model's manifest has: SHA256 is {actual}, not "
+            f"{wanted}. An update was interrupted; `jarvis update` finishes it, `jarvis verify --repair` brings the "
+            "former version back.",
+            expected=wanted,
+            actual=actual,
+        )
     bad = bad_segments(path, receipt) if receipt else []
     if wanted is None and not bad:
         return

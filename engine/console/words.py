@@ -1,6 +1,7 @@
 """Events in human words, one line each. Pure."""
 
 from engine.console.sizes import format_rate, format_seconds, format_size
+from engine.errors import EngineError
 from engine.model_downloader import format_eta
 from engine.transfer.events import Event, FileDone, Notice, Plan, Progress, Retry, Shared, Verified, Waiting
 
@@ -16,7 +17,7 @@ _KINDS = {
     "redirect": "the redirect is refused",
     "disk": "the disk refused",
     "address": "the address cannot be asked",
-    "range": "the server sent another range than asked for",
+    "range": "the answer does not fit what was asked for",
     "page": "the server sent a web page",
     "expired": "the signed address has expired and is renewed",
     "connect": "cannot connect",
@@ -25,6 +26,13 @@ _KINDS = {
     "tls": "the certificate is not trusted",
     "denied": "no access is given",
 }
+
+
+def of_model(model: str, error: EngineError) -> str:
+    """An error's text, where there are several models: with the one that it is of, unless it names that. At which
+    address a Hub has it, HF_ENDPOINT says."""
+    text, name = str(error), model.partition("/")[2].partition(":")[0] or model
+    return text if name in text else f"{model}: {text}"
 
 
 def in_words(event: Event, *, verbose: bool = False) -> str | None:

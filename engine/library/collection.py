@@ -1,7 +1,7 @@
 """`jarvis gc`: mark what manifests name, sweep the rest of what is ours.
 
 Swept are files that earlier versions of models left below llm/, those of pulls that never ended, blobs that no manifest
-names and no view holds, and partial downloads that nobody goes on with. Safe beside a pull: files below llm/ are
+names and no view holds, partial downloads that nobody goes on with, and scraps of killed writers. Safe beside a pull:
 touched only while none is at work, a blob only when it is older than the grace period, a partial only unlocked.
 """
 
@@ -16,6 +16,7 @@ from engine.errors import StoreError
 from engine.library.leftovers import left_of_pulls, left_of_versions, named_digests, named_places
 from engine.library.lookup import manifests
 from engine.library.removal import Removed, take_view
+from engine.library.scraps import scraps
 from engine.model_manifest import ModelManifest
 from engine.settings import home
 from engine.store import layout
@@ -50,6 +51,7 @@ def collect(*, dry_run: bool = False, grace_s: float = GRACE_S, stale_s: float =
                 "nobody knows which contents it needs. Remove it, or pull its model again."
             )
         views, loosened = _sweep_views(models, stale_s, dry_run=dry_run) if is_alone else ([], Counter[int]())
+        views += _sweep_scraps(stale_s, dry_run=dry_run)
         swept = views + _sweep_blobs(named_digests(models), loosened, grace_s, dry_run=dry_run)
         partials, faults = _sweep_partials(stale_s, dry_run=dry_run)
         return Sweep(swept + partials, faults, is_alone)
@@ -85,6 +87,16 @@ def _sweep_blobs(marked: set[str], loosened: Counter[int], grace_s: float, *, dr
             continue
         freed = stat.st_blocks * 512 if dry_run else blobs.remove(sha256)
         swept.append(Removed(path, "no model needs it", freed))
+    return swept
+
+
+def _sweep_scraps(stale_s: float, *, dry_run: bool) -> list[Removed]:
+    swept = list[Removed]()
+    for path in scraps(home(), stale_s):
+        with disk_errors("sweep", path):
+            swept.append(Removed(path, "what a killed command has left", path.lstat().st_blocks * 512))
+            if not dry_run:
+                path.unlink(missing_ok=True)
     return swept
 
 

@@ -243,7 +243,8 @@ def _job(
         return loose_job(file, request.output, receipts=receipts, refresh=ask)
     if request.directory is not None:
         place = layout.inside(request.directory, file.name)
-        return loose_job(file, place, receipts=receipts, refresh=ask)
+        job = loose_job(file, place, receipts=receipts, refresh=ask)
+        return msgspec.structs.replace(job, spares_others=path.url is None)
     return stored_job(file, folder, refresh=ask)
 
 

@@ -161,7 +161,7 @@ def _from_ollama(model: OllamaModel | Unusable, store: OllamaStore) -> Candidate
         path = ModelRegistry.parse("/".join(name.parts[:3]) + f":{name.tag}")
         namespace, repository = shelf_of(path)
         manifest = parse_manifest(model.content, str(name))
-        layers = layers_of(manifest, repository, name.tag)  # type: ignore[arg-type]  # an index has no layers, and Ollama none
+        layers = layers_of(manifest, repository, name.tag, str(name))  # type: ignore[arg-type]  # an index has no layers, and Ollama none
         lacking = [layer for layer in layers if str(layer.digest) not in model.files]
         if lacking:
             faults = "; ".join(store.fault_of(layer.digest, layer.size) for layer in lacking)

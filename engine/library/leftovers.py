@@ -56,24 +56,22 @@ def still_there(model: ModelManifest, layers: Iterable[Layer]) -> Iterator[Path]
 
 
 def left_of_pulls(kept: set[Path], older_than_s: float) -> list[Path]:
-    """Files that pulls brought which never came to name them in a manifest, and which nothing has touched for so
-    long. Told by their receipt and by being one file with their blob, which no file of a user's own is."""
-    receipts, blobs, now = Receipts(layout.receipts(home())), Blobs(home()), time.time()
+    """Files that pulls and imports brought which never came to name them in a manifest, and which nothing has touched
+    for so long. Told by being one file with a blob of ours, which no file of a user's own is."""
+    now, blobs = time.time(), {_file_of(blob) for blob in Blobs(home()).all()} - {None}
     return [
         path
-        for path in _files(layout.models(home()))
-        if path not in kept and _age_s(path, now) >= older_than_s and _is_blob(path, receipts, blobs)
+        for path in files_below(layout.models(home()))
+        if path not in kept and age_s(path, now) >= older_than_s and _file_of(path) in blobs
     ]
 
 
-def _is_blob(path: Path, receipts: Receipts, blobs: Blobs) -> bool:
-    receipt = _fitting(receipts, path)
-    if receipt is None or receipt.sha256 is None:
-        return False
+def _file_of(path: Path) -> tuple[int, int] | None:
     try:
-        return path.samefile(blobs.path_of(receipt.sha256))
+        stat = path.lstat()
     except OSError:
-        return False
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _fitting(receipts: Receipts, path: Path) -> Receipt | None:
@@ -84,15 +82,16 @@ def _fitting(receipts: Receipts, path: Path) -> Receipt | None:
         return None
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
+    """In order."""
     for at, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
             yield Path(at, name)
 
 
-def _age_s(path: Path, now: float) -> float:
-    """Since it was written, or got or lost a name."""
+def age_s(path: Path, now: float) -> float:
+    """Seconds since it was written, or got or lost a name."""
     try:
         stat = path.lstat()
     except OSError:

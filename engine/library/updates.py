@@ -66,10 +66,10 @@ def _requests(manifest: ModelManifest, settings: Settings) -> list[Request] | En
     try:
         path = ModelRegistry.parse(manifest.model_key)
         if key_of(path) != manifest.model_key or path.registry != manifest.registry:
-            raise PathError(f"{manifest.model_key[:120]!r} was not pulled from a registry under that name.")
+            raise PathError("it was not pulled from a registry under that name.")
         choices = [_choice(selection) for selection in manifest.selected]
     except (PathError, msgspec.ValidationError) as exc:
-        return NotFound(f"{manifest.model_key[:120]!r} cannot be asked about: {exc}")
+        return NotFound(f"It cannot be asked about: {exc.args[0]}")
     return [Request(targets=(path,), settings=settings, choice=choice) for choice in choices]
 
 
@@ -124,8 +124,10 @@ def _has_changed(job: Job, sha256: str, view: Path) -> bool:
     if digest is None or str(digest) == f"sha256:{sha256}":
         return False
     receipt = Receipts(layout.receipts(home())).find(view)
-    if digest.algorithm == "sha256" or (receipt is not None and receipt.digest is not None):
-        return receipt is None or str(digest) != receipt.digest
+    if receipt is not None and receipt.sha256 == sha256 and receipt.digest is not None:
+        return str(digest) != receipt.digest
+    if digest.algorithm == "sha256":
+        return True
 
     try:
         found = hash_file(view, ("sha256", digest.algorithm), MIB)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from engine.errors import PathError
+from engine.server import patience
 from engine.server.catalogue import Missing, Unsettled
-from engine.server.digests import Closed, Damaged
+from engine.server.digests import Closed, Damaged, Hashing
 from engine.server.target import BadTarget, Target
 from engine.telemetry import Log
 
@@ -54,6 +55,9 @@ class View(ABC):
         except Damaged as exc:
             _log.warning("file.damaged", path=request.path, cause=str(exc))
             return self._error(Refused(409, self.unknown, f"{exc}."))
+        except Hashing as exc:
+            again = {"Retry-After": str(patience.ASK_AGAIN_S)}
+            return self._error(Refused(503, self.unknown, str(exc), headers=again))
         except Closed:
             return self._error(Refused(503, self.unknown, "The server is ending."))
         except web.HTTPException as exc:

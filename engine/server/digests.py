@@ -5,21 +5,24 @@ by the SHA-1 that Git gives their content. A repository made with Git LFS has a 
 a plain folder has none, so the rule here is: 10 MiB and more, or a suffix that the Hub tracks by default.
 """
 
+import asyncio
 import hashlib
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from engine.digest import start_hash
+from engine.server import patience
 from engine.server.catalogue import Entry, Stamp, Unsettled
-from engine.store.receipts import Receipts
+from engine.store.receipts import Receipt, Receipts
 
 _LARGE_BYTES = 10 << 20
 _BLOCK_BYTES = 1 << 20
@@ -36,6 +39,10 @@ _T = TypeVar("_T")
 
 class Closed(Exception):
     """The server ends; what was being hashed is given up."""
+
+
+class Hashing(Exception):
+    """Files are being hashed for the first time, and that takes longer than a client waits."""
 
 
 class Damaged(Exception):
@@ -89,12 +96,15 @@ class Digests:
         self.of(entry).add_done_callback(lambda done: _pass_on(done, answer))
         return answer
 
-    def has_sha256(self, entry: Entry) -> bool:
-        """Whether `sha256_of` has its answer already."""
+    def known_sha256(self, entry: Entry) -> str | None:
+        """What `sha256_of` would bring, where that is there already."""
         held: Mapping[tuple[str, Stamp], Future[Any]] = self._held if is_large(entry) else self._small
         with self._lock:
             future = held.get((entry.path, entry.stamp))
-        return future is not None and future.done() and not _has_failed(future)
+        if future is None or not future.done() or _has_failed(future):
+            return None
+        found = future.result()
+        return found.sha256 if isinstance(found, Published) else str(found)
 
     def _once(
         self, held: "OrderedDict[tuple[str, Stamp], Future[_T]]", entry: Entry, compute: Callable[[Entry], _T]
@@ -131,7 +141,7 @@ class Digests:
 
     def _check(self, entry: Entry, sha256: str | None = None) -> None:
         """Raise Damaged where the store knows the file as another one: whoever gets it would call it verified."""
-        receipt = self._receipts.find(Path(entry.path)) if self._receipts else None
+        receipt = self._receipt_of(entry)
         if receipt is not None and (
             receipt.size != entry.size or sha256 not in (None, receipt.sha256 or sha256)
         ):
@@ -139,7 +149,20 @@ class Digests:
                 f"{entry.name} is not what was pulled: `jarvis verify --repair` mends it, where it is served"
             )
 
+    def _receipt_of(self, entry: Entry) -> Receipt | None:
+        return self._receipts.find(Path(entry.path)) if self._receipts else None
+
+    def _vouched(self, entry: Entry) -> str | None:
+        """Its SHA-256, where its receipt fits: as it was pulled, by all that a look can tell."""
+        receipt = self._receipt_of(entry)
+        with suppress(OSError):
+            if receipt is not None and receipt.fits(Path(entry.path).lstat()):
+                return receipt.sha256
+        return None
+
     def _hash(self, entry: Entry, algorithm: str) -> str:
+        if algorithm == "sha256" and (known := self._vouched(entry)) is not None:
+            return known
         hasher = start_hash(algorithm, entry.size)
         block = memoryview(bytearray(min(_BLOCK_BYTES, entry.size + 1)))
         with entry.open() as file:
@@ -150,6 +173,17 @@ class Digests:
             if not entry.is_in(file):
                 raise Unsettled(f"{entry.name} changed while it was read")
         return hasher.hexdigest()
+
+
+async def awaited(futures: Iterable["Future[_T]"]) -> list[_T]:
+    """What the futures bring, in their order. Raises Hashing where that takes too long, and what they fail with."""
+    # Shielded: one client that goes away must not cancel what others wait for.
+    waiting = [asyncio.shield(asyncio.wrap_future(future)) for future in futures]
+    try:
+        async with asyncio.timeout(patience.HASHING_S):
+            return list(await asyncio.gather(*waiting))
+    except TimeoutError:
+        raise Hashing("The files of this model are being hashed for the first time. Ask again.") from None
 
 
 def _pass_on(done: "Future[Published]", answer: "Future[str]") -> None:

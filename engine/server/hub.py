@@ -25,7 +25,7 @@ from engine.remote_file import RemoteName
 from engine.server import patience, tree
 from engine.server.answering import Refused, View, joined, page_size
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing, Unsettled, is_commit
-from engine.server.digests import Digests, Published
+from engine.server.digests import Digests, Published, awaited
 from engine.server.sending import send_file
 from engine.server.target import Target, parse_fields
 
@@ -176,13 +176,13 @@ class HubView(View):
         return await asyncio.to_thread(self._catalogue.listing, repository, revision)
 
     async def _published(self, entry: Entry) -> Published:
-        # Shielded: one client that goes away must not cancel what others wait for.
-        return await asyncio.shield(asyncio.wrap_future(self._digests.of(entry)))
+        (published,) = await awaited([self._digests.of(entry)])
+        return published
 
     async def _all_published(self, entries: Iterable[Entry], revision: str) -> dict[str, Published]:
         wanted = list(entries)
         try:
-            found = await asyncio.gather(*map(self._published, wanted))
+            found = await awaited(map(self._digests.of, wanted))
         except Unsettled as exc:
             if is_commit(revision):
                 raise Missing("revision", f"{exc}: revision {revision} is no more. Ask for main.") from exc

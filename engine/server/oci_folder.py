@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.library.description import facts_in
 from engine.model_path import quantization_of
 from engine.server.catalogue import Catalogue, Entry, Listing, Missing
-from engine.server.digests import Digests
+from engine.server.digests import Digests, awaited
 from engine.server.oci_manifests import (
     Blob,
     Manifest,
@@ -61,7 +61,12 @@ class FolderModels:
         listing = await self._listing(name)
         if listing is None:
             return None
-        for patient in (False, True):  # what is hashed already first: it is what was named in a manifest
+        for (
+            entry
+        ) in listing.entries.values():  # what is hashed already first: it is what was named in a manifest
+            if self._digests.known_sha256(entry) == digest.removeprefix("sha256:"):
+                return entry
+        for patient in (False, True):
             known = await self._hashed(listing.entries.values(), patient=patient)
             by_digest = {f"sha256:{sha256}": entry for entry, sha256 in known}
             if digest in by_digest:
@@ -103,15 +108,10 @@ class FolderModels:
 
     async def _hashed(self, entries: Iterable[Entry], *, patient: bool) -> list[tuple[Entry, str]]:
         """Entries with their SHA-256, in their order; those alone whose digest is there already unless patient."""
-        asked = [
-            (entry, self._digests.sha256_of(entry)) for entry in entries if patient or self._is_known(entry)
-        ]
-        # Shielded: one client that goes away must not cancel what others wait for.
-        waiting = (asyncio.shield(asyncio.wrap_future(future)) for _, future in asked)
-        return list(zip((entry for entry, _ in asked), await asyncio.gather(*waiting), strict=True))
-
-    def _is_known(self, entry: Entry) -> bool:
-        return self._digests.has_sha256(entry)
+        wanted = [entry for entry in entries if patient or self._digests.known_sha256(entry)]
+        asked = [(entry, self._digests.sha256_of(entry)) for entry in wanted]
+        found = await awaited(future for _, future in asked)
+        return list(zip((entry for entry, _ in asked), found, strict=True))
 
     async def _listing(self, name: str) -> Listing | None:
         return await asyncio.to_thread(self._find, name)

@@ -22,6 +22,8 @@ BODY_S = 30.0
 PIECE_BYTES = 4 << 20
 PIECE_S = 300.0
 """For so much of a file to be taken: 14 kB/s."""
+HASHING_S, ASK_AGAIN_S = 40.0, 45
+"""For files to be hashed before the client is told to ask again: most end a request that brings nothing in a minute."""
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 
 

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
+from engine.errors import (
+    AccessDenied,
+    EngineError,
+    NetworkError,
+    NotFound,
+    ProtocolViolation,
+    RedirectRefused,
+)
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.huggingface import HuggingFace
@@ -12,6 +19,7 @@ from engine.sources.oci import Oci
 from engine.sources.origins import KnownOrigins
 from engine.sources.selection import Choice
 from engine.telemetry import Log
+from engine.transport.retry import PUSHBACK_STATUS
 
 if TYPE_CHECKING:
     from engine.transport.client import Client
@@ -19,7 +27,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _log = Log(__name__)
 _HUB, _OCI = "hub", "oci"
-_SLOW_DOWN, _NOT_IMPLEMENTED = 429, 501
+_NO_SUCH_ADDRESS = (400, 405, 501)
+"""What servers answer that have nothing of a protocol, and are no 404: beside a 404 to the other one, that stands."""
 _WORDS = {_HUB: "as a Hub", _OCI: "as an OCI registry"}
 
 
@@ -56,7 +65,7 @@ class Custom:
             try:
                 found = question(source)
             except (NotFound, AccessDenied, NetworkError) as exc:
-                if _is_answer_to_all(exc) or (protocol == known and _is_outage(exc)):
+                if isinstance(exc, NetworkError) and not _may_know_the_other(exc, is_known=protocol == known):
                     raise
                 _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
                 refused[protocol] = exc
@@ -77,18 +86,15 @@ class Custom:
         return [_OCI, _HUB] if known == _OCI else [_HUB, _OCI]
 
 
-def _is_answer_to_all(error: EngineError) -> bool:
-    """Whether the other protocol would be answered the same: nobody is there, or nobody is let in for now."""
-    return isinstance(error, NetworkError) and (
-        error.kind in ("connect", "tls") or error.status == _SLOW_DOWN
-    )
-
-
-def _is_outage(error: EngineError) -> bool:
-    """Whether who speaks the protocol may just be unwell: it fails, or says nothing."""
-    if not isinstance(error, NetworkError) or isinstance(error, ProtocolViolation):
+def _may_know_the_other(exc: NetworkError, *, is_known: bool) -> bool:
+    """Whether the server may know the other protocol all the same: it is there, and does not ask for time. A server
+    that is none of a Hub need not answer a Hub's addresses well, or at all; one that is_known for this protocol has an
+    outage."""
+    if isinstance(exc, ProtocolViolation | RedirectRefused):
+        return True
+    if is_known and (exc.status is None or exc.status >= 500):
         return False
-    return error.status is None or (error.status >= 500 and error.status != _NOT_IMPLEMENTED)
+    return exc.kind not in ("connect", "tls") and exc.status not in (407, *PUSHBACK_STATUS)
 
 
 def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
@@ -100,10 +106,16 @@ def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:
     message = f"{path.registry} was asked for {path.model_id} in both protocols. {answers}"
     if path.tag is None and path.pin is None:
         message += f" If {path.scheme}://{path.registry}/{path.model_id} is a file, say so with -o FILE."
-    # What is broken was found; who is refused might find it; and only where nobody knows of it is it not there.
+    # What is broken was found; who is refused might find it; and only where both say so is it not there.
     if any(isinstance(error, ProtocolViolation) for error in errors):
         return ProtocolViolation(message)
     if any(isinstance(error, AccessDenied) for error in errors):
         return AccessDenied(message)
-    is_told = any(isinstance(error, NotFound) for error in errors) and not any(map(_is_outage, errors))
-    return NotFound(message) if is_told else NetworkError(message)
+    if any(isinstance(error, NotFound) for error in errors) and not any(map(_has_failed, errors)):
+        return NotFound(message)
+    return NetworkError(message)
+
+
+def _has_failed(error: EngineError) -> bool:
+    """Whether the server might have it, and was not able to say so."""
+    return isinstance(error, NetworkError) and error.status not in _NO_SUCH_ADDRESS

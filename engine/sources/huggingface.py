@@ -6,6 +6,7 @@ branch that moves meanwhile cannot mix two versions. A commit that was named in 
 """
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -27,7 +28,8 @@ _log = Log(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _MAX_PAGES = 1000
 """Of 1000 entries each, as the Hub serves them: ten times its advice of at most 100,000 files in a repository."""
-_MAX_LISTING = 256 << 20
+_MAX_PAGE_BYTES = 64 << 20
+_MAX_LISTING_BYTES = 256 << 20
 """Bytes of all pages together; an entry has about 250."""
 _MAX_INDEX = 64 << 20
 """Bytes of a safetensors index; the largest known have a tenth of that."""
@@ -131,15 +133,16 @@ class HuggingFace:
             if folder is None
             else f"/{quote(folder)}".rstrip("/") + "?expand=false"
         )
-        origins, seen, left = {origin_of(self.endpoint)}, set[str](), _MAX_LISTING
+        origins, seen, left = {origin_of(self.endpoint)}, set[str](), _MAX_LISTING_BYTES
         entries: dict[str, Entry] = {}
         following: str | None = url
         while following is not None:
             if following in seen or len(seen) == _MAX_PAGES:
                 raise _broken(url, "its pages never end")
             seen.add(following)
-            answer = client.get_json(following, limit_bytes=left)
-            left -= len(answer.body)
+            answer = client.get_json(following, limit_bytes=_MAX_PAGE_BYTES)
+            if (left := left - len(answer.body)) < 0:
+                raise _broken(url, f"its pages have more than {_MAX_LISTING_BYTES} bytes together")
             for node in _decoded(answer.body, list[_Node], following):
                 if node.type == "file" and entries.setdefault(node.path, entry := _entry(node, url)) != entry:
                     raise _broken(url, f"it names {node.path[:120]!r} twice, differently")
@@ -148,6 +151,7 @@ class HuggingFace:
                 following = next_page(following, answer.headers, origins)
             except ValueError as exc:
                 raise _broken(url, str(exc)) from exc
+        _check_sizes(entries.values(), url)
         return list(entries.values())
 
     def _remote(self, path: ModelPath, commit: str, entry: Entry) -> RemoteFile:
@@ -182,7 +186,19 @@ def _entry(node: _Node, url: str) -> Entry:
             digest = Digest.parse(f"git-sha1:{node.oid}") if node.oid else None
     except PathError as exc:
         raise _broken(url, f"the digest of {node.path[:120]!r} is none") from exc
+    if digest is not None and not digest.may_be_of(node.size):
+        raise _broken(url, f"{node.path[:120]!r} has no bytes, and the digest of some")
     return Entry(node.path, node.size, digest)
+
+
+def _check_sizes(entries: Iterable[Entry], url: str) -> None:
+    """One content cannot be of two sizes: who says so is not to be believed in either."""
+    seen: dict[Digest, Entry] = {}
+    for entry in entries:
+        if entry.digest is not None and (other := seen.setdefault(entry.digest, entry)).size != entry.size:
+            raise _broken(
+                url, f"{other.path[:120]!r} and {entry.path[:120]!r} have one digest, and two sizes"
+            )
 
 
 def _decoded(body: bytes, kind: type[_T], url: str) -> _T:

@@ -1,17 +1,17 @@
 """A repository's files as its registry lists them: names here are a stranger's, not yet checked."""
 
-import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import urljoin
 
 import msgspec
 
 from engine.digest import Digest
+from engine.errors import PathError
 from engine.plain_text import printable
+from engine.sources.links import next_link
 from engine.telemetry import redact
 from engine.transport.auth import origin_of
+from engine.transport.redirects import joined
 
-_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', re.ASCII | re.IGNORECASE)
 _SHOWN = 20
 
 
@@ -41,19 +41,22 @@ class RawManifest(msgspec.Struct, frozen=True):
 
 
 def next_page(current: str, headers: Mapping[str, str], origins: set[str]) -> str | None:
-    """Where a listing goes on (RFC 8288, rel="next"); None at its end. Raises ValueError where that is not at one of
-    these origins: credentials go along."""
-    match = _NEXT.search(headers.get("Link") or headers.get("link") or "")
-    if not match:
+    """Where a listing goes on (RFC 8288, rel="next"); None at its end. Raises ValueError where the header cannot be
+    read, the address cannot be one, or is not at one of these origins: credentials go along."""
+    reference = next_link(headers.get("Link") or headers.get("link") or "")
+    if reference is None:
         return None
-    url: str = urljoin(current, match[1])
+    try:
+        url = joined(current, reference)
+    except PathError as exc:
+        raise ValueError(f"the address of its next page is none: {redact(reference)[:200]!r}") from exc
     if origin_of(url) not in origins:
         raise ValueError(f"its next page is elsewhere: {redact(url)}")
     return url
 
 
-def in_words(names: Iterable[str]) -> str:
-    """Names for an error's text: sorted, harmless to a terminal, at most twenty."""
-    clean = sorted({printable(name)[:120] for name in names})
+def in_words(names: Iterable[str], *, length: int = 120) -> str:
+    """Names for an error's text: sorted, harmless to a terminal, at most twenty of so many characters each."""
+    clean = sorted({printable(name)[:length] for name in names})
     more = f" and {len(clean) - _SHOWN} more" if len(clean) > _SHOWN else ""
     return ", ".join(clean[:_SHOWN]) + more if clean else "none"

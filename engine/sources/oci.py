@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from engine.errors import DigestMismatch, NotFound, PathError, ProtocolViolation, UsageError
-from engine.model_path import OLLAMA_REGISTRY, ModelPath
+from engine.model_path import OCI_TAG, OLLAMA_REGISTRY, ModelPath
 from engine.remote_file import RemoteFile
 from engine.sources.listing import RawManifest, in_words
 from engine.sources.oci_layers import Layer, layers_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from engine.transport.client import Client
 
 _log = Log(__name__)
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _OTHER_DIGEST = re.compile(r"(?!sha256:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{16,}")
 """Of an algorithm that says nothing to us (OCI image spec, "Digests")."""
@@ -64,7 +63,7 @@ class Oci:
             raise TypeError("read_manifest follows indexes")
         self.manifest = raw
         label = path.tag or (raw.digest[7:19] if path.pin else "latest")
-        layers = _wanted(layers_of(manifest, path.repository, label), choice)
+        layers = _wanted(layers_of(manifest, path.repository, label, redact(raw.url)), choice)
         _log.info("model.listed", model=path.canonical, manifest=raw.digest, chosen=len(layers))
         return [_remote(path, raw, layer) for layer in layers]
 
@@ -83,7 +82,11 @@ class Oci:
         try:
             raw = self.read_manifest(client, msgspec.structs.replace(path, tag=tag, pin=None))
             manifest = parse_manifest(raw.body, redact(raw.url))
-            layers = [] if isinstance(manifest, Index) else layers_of(manifest, path.repository, tag)
+            layers = (
+                []
+                if isinstance(manifest, Index)
+                else layers_of(manifest, path.repository, tag, redact(raw.url))
+            )
             quantization = quantization_in(client, base, tag, layers)
         except (NotFound, UsageError, PathError, ProtocolViolation, DigestMismatch) as exc:
             _log.info("tag.skipped", model=path.canonical, tag=tag, error=str(exc))
@@ -129,7 +132,7 @@ class Oci:
         Raises NotFound, AccessDenied, DigestMismatch (a pin that the bytes do not have), ProtocolViolation,
         UsageError (an index that leaves a choice), NetworkError.
         """
-        if path.pin is None and not _TAG.fullmatch(path.tag or "latest"):
+        if path.pin is None and not OCI_TAG.fullmatch(path.tag or "latest"):
             raise PathError(
                 f"{path.tag!r} is no tag: at most 128 letters, digits, dots, dashes, underscores."
             )
@@ -140,7 +143,7 @@ class Oci:
                 return raw if raw is named else msgspec.structs.replace(raw, index=named.digest)
             entry = _entry_for_here(document, path)
             base = path.manifest_url.rpartition("/")[0]
-            raw = _get(client, f"{base}/{entry.digest}", entry.digest, entry.size)
+            raw = _get(client, f"{base}/{entry.digest}", None, entry)
         raise broken(redact(raw.url), f"indexes are nested more than {_MAX_DEPTH - 1} deep")
 
 
@@ -160,7 +163,8 @@ def _chosen(path: ModelPath, choice: Choice) -> ModelPath:
     return msgspec.structs.replace(path, **{"pin" if is_digest else "tag": revision})
 
 
-def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -> RawManifest:
+def _get(client: "Client", url: str, pin: str | None, entry: Descriptor | None = None) -> RawManifest:
+    """The manifest at url. pin is what was typed; entry, what its index says of it."""
     answer = client.get_json(url, limit_bytes=MAX_MANIFEST_BYTES, accept=ACCEPT)
     digest = "sha256:" + hashlib.sha256(answer.body).hexdigest()
     shown = redact(url)
@@ -168,16 +172,20 @@ def _get(client: "Client", url: str, pin: str | None, size: int | None = None) -
     said = answer.headers.get("docker-content-digest", "")
     if said and not _DIGEST.fullmatch(said) and not _OTHER_DIGEST.fullmatch(said):
         raise broken(shown, "its Docker-Content-Digest is no digest")
-    for promised in (pin, said if _DIGEST.fullmatch(said) else None):
+    for promised, promise, advice in (
+        (pin, "that was asked for", "Check the pin, or ask"),
+        (entry.digest if entry else None, "that its index gives it", "Ask"),
+        (said if _DIGEST.fullmatch(said) else None, "that its Docker-Content-Digest says", "Ask"),
+    ):
         if promised is not None and promised != digest:
             raise DigestMismatch(
-                f"The manifest at {shown} does not have the SHA256 digest that was promised: expected {promised}, "
-                f"got {digest}. Nothing was written. Check the pin, or ask whoever runs the registry.",
+                f"The manifest at {shown} does not have the SHA256 digest {promise}: expected {promised}, "
+                f"got {digest}. Nothing was written. {advice} whoever runs the registry.",
                 expected=promised.removeprefix("sha256:"),
                 actual=digest.removeprefix("sha256:"),
             )
-    if size is not None and size != len(answer.body):
-        raise broken(shown, f"it has {len(answer.body)} bytes, and its index says {size}")
+    if entry is not None and entry.size != len(answer.body):
+        raise broken(shown, f"it has {len(answer.body)} bytes, and its index says {entry.size}")
     media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
     return RawManifest(answer.body, media_type, digest, url)
 
@@ -190,9 +198,20 @@ def _entry_for_here(index: Index, path: ModelPath) -> Descriptor:
     if not entries:
         raise NotFound(f"{path.canonical} is an index with no model in it. Check the name and the tag.")
     if len(distinct) != 1:
-        which = in_words(f"{path.model_id}@{entry.digest} ({_platform(entry)})" for entry in entries)
+        which = _references(path, entries)
         raise UsageError(f"{path.canonical} stands for several manifests. Choose one of: {which}.")
     return next(iter(distinct.values()))
+
+
+def _references(path: ModelPath, entries: list[Descriptor]) -> str:
+    """Each entry as it can be typed, and what it is for: never so long that a digest would be cut."""
+    names = {
+        msgspec.structs.replace(path, tag=None, pin=entry.digest).canonical: _platform(entry)[:80]
+        for entry in entries
+    }
+    return in_words(
+        (f"{name} ({machine})" for name, machine in names.items()), length=max(map(len, names)) + 90
+    )
 
 
 def _is_attestation(entry: Descriptor) -> bool:

@@ -13,8 +13,8 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import NotFound
 from engine.remote_file import RemoteName
-from engine.sources.oci_manifest import Descriptor, Manifest
-from engine.sources.selection import check_clashes
+from engine.sources.oci_manifest import Descriptor, Manifest, broken
+from engine.sources.selection import check_clashes, named_twice
 
 _TITLE = ("org.cncf.model.filepath", "org.opencontainers.image.title")
 _UNPACK = "io.deis.oras.content.unpack"
@@ -66,11 +66,12 @@ class Layer(msgspec.Struct, frozen=True):
     media_type: str
 
 
-def layers_of(manifest: Manifest, repository: str, label: str) -> list[Layer]:
+def layers_of(manifest: Manifest, repository: str, label: str, url: str) -> list[Layer]:
     """The files of a model, the main one first, its configuration last.
 
-    repository and label (tag, or the beginning of a digest) name what has no title. A blob listed twice is one
-    file. Raises PathError for names that may not be, or not beside each other; NotFound where no model is in it.
+    repository and label (tag, or the beginning of a digest) name what has no title; url, redacted, is for messages. A
+    blob listed twice is one file. Raises PathError for names that may not be, or not beside each other;
+    ProtocolViolation for one name of two files; NotFound where no model is in it.
     """
     if not manifest.layers:
         raise NotFound("There is no model in it: its manifest has no layers. Check the name and the tag.")
@@ -82,6 +83,8 @@ def layers_of(manifest: Manifest, repository: str, label: str) -> list[Layer]:
     if manifest.config.digest != _EMPTY_JSON:
         title = _title(manifest.config)
         found.append(_named(manifest.config, "config", title or names.fresh(".config.json")))
+    if (double := named_twice(layer.name for layer in found)) is not None:
+        raise broken(url, f"it names {double!r} twice, differently")
     check_clashes([layer.name for layer in found])
     main = _main(found)
     return [main, *sorted((layer for layer in found if layer is not main), key=_rank)]

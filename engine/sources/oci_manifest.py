@@ -88,7 +88,8 @@ def parse_manifest(body: bytes, url: str) -> Manifest | Index:
     """The manifest or index that these bytes are. url, redacted, is for messages.
 
     Raises ProtocolViolation for anything else: other JSON, schema 1, a digest that is no `sha256:<64 lower-case
-    hexadecimal digits>`, a size that cannot be one, one digest with two sizes, keys that come twice.
+    hexadecimal digits>`, a size that cannot be one, or not that of its digest, one digest with two sizes, keys that
+    come twice.
     """
     document = _strict_json(body, url)
     if not isinstance(document, dict):
@@ -121,6 +122,8 @@ def _check(descriptors: list[Descriptor], url: str) -> None:
                 url,
                 f"{descriptor.digest[:160]!r} is no digest; that is sha256: and 64 lower-case hexadecimal digits",
             )
+        if not descriptor.sha256.may_be_of(descriptor.size):
+            raise broken(url, f"{descriptor.digest} is said to have no bytes, and is the digest of some")
         if sizes.setdefault(descriptor.digest, descriptor.size) != descriptor.size:
             raise broken(url, f"{descriptor.digest} has two sizes")
     if sum(sizes.values()) > _MAX_SIZE:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from engine.errors import ProtocolViolation
-from engine.model_path import QUANTIZATION, ModelPath, quantization_of
+from engine.model_path import OCI_TAG, QUANTIZATION, ModelPath, quantization_of
 from engine.sources.listing import next_page
 from engine.sources.oci_layers import Layer
 from engine.telemetry import redact
@@ -43,7 +43,8 @@ class Tagged(msgspec.Struct, frozen=True):
 
 
 def list_tags(client: "Client", path: ModelPath) -> list[str]:
-    """All tags in the registry's order. Raises NotFound, AccessDenied, ProtocolViolation, NetworkError."""
+    """All tags in the registry's order; what cannot be one is passed over. Raises NotFound, AccessDenied,
+    ProtocolViolation, NetworkError."""
     url = f"{path.scheme}://{path.registry}/v2/{path.model_id}/tags/list"
     found: dict[str, None] = {}
     following, seen = url, set[str]()
@@ -57,7 +58,7 @@ def list_tags(client: "Client", path: ModelPath) -> list[str]:
             following = next_page(following, answer.headers, {origin_of(url)}) or ""
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as exc:
             raise _broken(url, str(exc)[:200]) from exc
-        found |= dict.fromkeys(page)
+        found |= dict.fromkeys(tag for tag in page if OCI_TAG.fullmatch(tag))
     return list(found)
 
 

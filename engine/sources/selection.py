@@ -4,6 +4,7 @@ A file by name, globs, a quantization, or by default: the GGUF model (gguf.py), 
 """
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from posixpath import basename
@@ -11,7 +12,6 @@ from typing import NoReturn
 
 import msgspec
 
-from engine.digest import Digest
 from engine.errors import NotFound, PathError, UsageError
 from engine.model_path import ModelPath, with_quantization
 from engine.remote_file import RemoteName
@@ -67,7 +67,6 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def select(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iterable[str]]) -> list[Entry]:
     """The files wished for, the main one first; their names are checked, and fit beside each other on any disk.
-    What has one digest has one size.
 
     Raises NotFound, which lists what there is, or PathError.
     """
@@ -75,7 +74,6 @@ def select(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Itera
     for entry in chosen:
         RemoteName.parse(entry.path)
     check_clashes([entry.path for entry in chosen])
-    _check_sizes(chosen)
     return chosen
 
 
@@ -104,11 +102,16 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(path, f"{glob}*" if glob.endswith("/") else glob) for glob in globs)
 
 
+def named_twice(paths: Iterable[str]) -> str | None:
+    """The first path that comes more than once."""
+    return next((path for path, times in Counter(paths).items() if times > 1), None)
+
+
 def check_clashes(paths: list[str]) -> None:
     """Raises PathError where one disk or another could not hold all of these side by side."""
+    if (double := named_twice(paths)) is not None:
+        raise PathError(f"Refusing a listing that names {double!r} twice.")
     seen: dict[str, str] = {}
-    if len(set(paths)) != len(paths):
-        raise PathError("Refusing a listing that names a file twice.")
     for path in paths:
         if (other := seen.setdefault(_folded(path), path)) != path:
             raise PathError(
@@ -119,16 +122,6 @@ def check_clashes(paths: list[str]) -> None:
         for depth in range(1, len(parts)):
             if other := seen.get("/".join(parts[:depth]), ""):
                 raise PathError(f"Refusing {path!r} beside {other!r}: a file cannot be a folder too.")
-
-
-def _check_sizes(entries: list[Entry]) -> None:
-    """One content cannot be of two sizes: who says so is not to be believed in either."""
-    seen: dict[Digest, Entry] = {}
-    for entry in entries:
-        if entry.digest is not None and (other := seen.setdefault(entry.digest, entry)).size != entry.size:
-            raise PathError(
-                f"Refusing {entry.path!r} beside {other.path!r}: they have one digest, and two sizes."
-            )
 
 
 def _folded(path: str) -> str:

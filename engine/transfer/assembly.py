@@ -206,6 +206,23 @@ class Assembly:
 
     # Ends
 
+    def give_up(self) -> None:
+        """Close it after an error that is final; a part in which there never was a byte goes."""
+        if self._is_bare:
+            try:
+                self.open_part.discard()
+            except EngineError as exc:
+                _log.warning("part.leftover", path=str(self.open_part.folder), error=str(exc))
+        self.close()
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether this run has begun the file and got nothing of it, so that nobody can go on with it."""
+        if self.plan is None or self.proof is None or self.plan.written_bytes or self.proof.checks:
+            return False
+        journal = self.open_part.journal
+        return journal is None or not (journal.checks or journal.pieces)
+
     def close(self) -> None:
         """Let go of the part and leave it for the next run, with what has come of unfinished segments: an orderly end
         loses not a byte. May be called twice."""

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from engine.errors import Busy, EngineError
+from engine.errors import Busy, EngineError, StoreError
 from engine.settings import Settings
 from engine.store.disk import sync_folder
 from engine.store.part import Part
@@ -67,6 +67,21 @@ class Entrance:
                 part.remove() if part.is_spent else part.close()
             if not is_fresh:
                 sync_folder(self._job.target.parent)  # that rename may not have become durable yet
+
+    def check_free(self) -> None:
+        """The target, where there is one, is not what is asked for. Raises StoreError where it may not be replaced."""
+        job = self._job
+        if (
+            not self._has_target
+            or not job.spares_others
+            or self._settings.force
+            or job.receipts.find(job.target)
+        ):
+            return
+        raise StoreError(
+            f"{str(job.target)!r} is there, was not pulled by this command, and is another file than the model's of "
+            "that name. Move it, choose another folder with -d, or let --force replace it."
+        )
 
     @property
     def must_hash(self) -> bool:

@@ -97,7 +97,7 @@ class FileTransfer:
 
     def _set_out(self, part: Part | None) -> None:
         """Nothing is known but what the source said, and nothing has come."""
-        self._version = Version(self.job.remote)
+        self._version = Version(self.job.remote, is_listed=self.job.refresh is not None)
         self._assembly = Assembly(
             str(self.job.remote.name), self._settings, self._voice, self.start_task, self._advance
         )
@@ -201,6 +201,7 @@ class FileTransfer:
         )
 
     def _begin(self) -> None:
+        self._entrance.check_free()
         self._shared.finisher.prepare(self.job.receipts)
         if self._beginning.resume():
             self.leases.know_ranges()
@@ -438,7 +439,7 @@ class FileTransfer:
         self._advance()
 
     def _fail_now(self) -> None:
-        self._assembly.close()
+        self._assembly.give_up()
         self.state = "failed"
         _log.warning("file.failed", file=self.job.remote.name, error=str(self.error))
 

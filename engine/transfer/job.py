@@ -18,6 +18,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     partial: Path
     """Folder of the part, on the target's file system."""
     receipts: Receipts
+    spares_others: bool = False
+    """A file under target that we did not bring stays, unless --force: a server chose its name."""
     is_stored: bool = False
     """Whether target is a view in the store, of a content that is kept as a blob."""
     refresh: Callable[[], RemoteFile] | None = None

@@ -33,8 +33,8 @@ class Mending:
             step: Step = "reread"
         elif "ask" not in self._done:
             step = "ask"
-        elif "all" in self._done:
-            step = "give up"
+        elif "all" in self._done or not self._grid.size:
+            step = "give up"  # what has no bytes cannot be fetched again
         elif self._takes_all or self.differing:
             step = "all"
         elif "sample" in self._done:

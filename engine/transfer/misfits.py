@@ -149,7 +149,8 @@ def _differs(lease: Lease, got: Identity) -> str | None:
     want = lease.identity
     if want is None:
         return None
-    if (reason := _has_another_size(want, got)) or lease.has_digest:
+    is_promise = _is_first(lease) and not want.has_validator
+    if (reason := _has_another_size(want, got, is_promise=is_promise)) or lease.has_digest:
         return reason
     if want.etag and got.etag and want.etag != got.etag:
         return f"has another version of the file now: its ETag was {want.etag[:80]} and is {got.etag[:80]}."
@@ -158,10 +159,21 @@ def _differs(lease: Lease, got: Identity) -> str | None:
     return None
 
 
-def _has_another_size(want: Identity, got: Identity) -> str | None:
-    if want.size is not None and got.size is not None and want.size != got.size:
-        return f"says that the file has {got.size} bytes; it had {want.size}."
-    return None
+def _has_another_size(want: Identity, got: Identity, *, is_promise: bool = False) -> str | None:
+    """is_promise: what is wanted may be but a listing's word."""
+    if want.size is None or got.size is None or want.size == got.size:
+        return None
+    if is_promise:
+        return (
+            f"says that the file has {got.size} bytes; its listing or an earlier answer said {want.size}. Ask whoever "
+            "runs the server which is true."
+        )
+    return f"says that the file has {got.size} bytes; it had {want.size}."
+
+
+def _is_first(lease: Lease) -> bool:
+    """Whether it finds the way: until an answer, only a listing has spoken, or an earlier run."""
+    return lease.wants_facts or lease.is_probe
 
 
 def _shows_otherwise(lease: Lease, got: Identity) -> str | None:
@@ -171,8 +183,7 @@ def _shows_otherwise(lease: Lease, got: Identity) -> str | None:
     if want is None or lease.has_digest:
         return None
     if not want.has_validator:
-        is_first = lease.wants_facts or lease.is_probe  # until an answer, only a listing has spoken
-        if is_first or not got.has_validator:
+        if _is_first(lease) or not got.has_validator:
             return None
         return "shows a version of the file, and showed none before."
     if (want.etag and got.etag) or (want.last_modified and got.last_modified):

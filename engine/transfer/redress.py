@@ -104,6 +104,7 @@ class Redress:
 
     def _reject(self, digest: Digest, content: Content, reason: str = "") -> None:
         job, actual = self._transfer.job, content.digests[digest.algorithm]
+        judged = "was fetched twice" if content.size else "has no bytes"
         try:
             kept = self._transfer.open_part.set_aside(actual)
         except EngineError as exc:
@@ -112,7 +113,7 @@ class Redress:
         self._transfer.fail(
             DigestMismatch(
                 f"{job.remote.name} does not have the SHA256 digest that was promised: expected {digest.hex}, "
-                f"got {actual}.{reason} It was fetched twice, so either the expectation or the server's copy is "
+                f"got {actual}.{reason} It {judged}, so either the expectation or the server's copy is "
                 f"wrong. What came is set aside as {str(kept)!r}; nothing was written to {str(job.target)!r}. "
                 "Check the digest, or ask whoever runs the server.",
                 expected=digest.hex,

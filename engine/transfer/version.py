@@ -6,6 +6,7 @@ from engine.digest import Digest
 from engine.errors import DigestMismatch
 from engine.remote_file import Identity, RemoteFile
 from engine.store.journal import Header
+from engine.telemetry import redact
 from engine.transfer.admission import published_digest
 from engine.transfer.messages import Opened
 
@@ -13,8 +14,10 @@ from engine.transfer.messages import Opened
 class Version:
     """Begins with what the source said; answers add what it did not."""
 
-    def __init__(self, remote: RemoteFile) -> None:
+    def __init__(self, remote: RemoteFile, *, is_listed: bool = False) -> None:
+        """is_listed: its digest is what its server lists, and not what somebody typed."""
         self._remote = remote
+        self._is_listed = is_listed
         self.digest = remote.digest
         self.identity = Identity(size=remote.size)
         self.is_measured = False
@@ -61,9 +64,16 @@ class Version:
             return True
         if self._remote.digest is None:
             return False
-        raise DigestMismatch(
-            f"{self._remote.name} is published with SHA256 {published.hex}, but {self.digest.hex} was asked for. "
+        raise self._contradiction(self.digest, published)
+
+    def _contradiction(self, expected: Digest, published: Digest) -> DigestMismatch:
+        name, url = self._remote.name, redact(self._remote.url)
+        return DigestMismatch(
+            f"{url} publishes SHA256 {published.hex} for {name}, and its server's own listing {expected.hex}. Nothing "
+            "was written. Try again later, or ask whoever runs the server."
+            if self._is_listed
+            else f"{name} is published with SHA256 {published.hex}, but {expected.hex} was asked for. "
             "Check the digest or the revision; nothing was written.",
-            expected=self.digest.hex,
+            expected=expected.hex,
             actual=published.hex,
         )

@@ -50,7 +50,7 @@ def next_url(current: str, location: str | None) -> str:
             f"{shown} redirects without saying where to. Ask whoever runs the server.", url=shown
         )
     try:
-        target = _joined(current, location.partition("#")[0])
+        target = joined(current, location.partition("#")[0])
     except PathError as exc:
         raise RedirectRefused(f"{shown} redirects to what is refused: {exc}", url=shown) from exc
     if urlsplit(current).scheme.lower() == "https" and urlsplit(target).scheme.lower() != "https":
@@ -62,9 +62,12 @@ def next_url(current: str, location: str | None) -> str:
     return target
 
 
-def _joined(current: str, reference: str) -> str:
-    """RFC 3986 §5.3. urljoin drops control characters without a word, and lends its own host to an absolute URL
-    that has none: both are judged before."""
+def joined(current: str, reference: str) -> str:
+    """The URL that a server's reference leads to (RFC 3986 §5.3). Raises PathError.
+
+    urljoin drops control characters without a word, and lends its own host to an absolute URL that has none: both are
+    judged before.
+    """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", reference):
         check_url(reference)
     if len(reference) > _MAX_CHARACTERS:

@@ -1,4 +1,4 @@
-"""Final statuses as typed errors: what happened, to what, and what the user can do about it. Pure.
+"""Final statuses as typed errors: what happened, to what, and what the user can do about it. Pure, but for HF_ENDPOINT.
 
 The Hub's `X-Error-Code` decides before the status does, because the Hub answers 401 both for a bad
 token and, to hide that they exist, for private repositories (its own client reads it the same way).
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, PathError, ProtocolViolation
 from engine.plain_text import printable
 from engine.telemetry import redact
+from engine.transport.auth import hub_origins, origin_of
 from engine.transport.challenge import repository_of
 
-_TOKEN_ADVICE = "set a token with --token or in HF_TOKEN"  # noqa: S105 - advice, not a password
 _API = re.compile(
     r"^(?P<prefix>.*?)/api/models/(?P<repo>[^/]+(?:/[^/]+)?)(?:/(?:revision|tree|refs|paths-info)(?:/|$)|$)"
 )
@@ -54,13 +54,13 @@ def model_page(url: str) -> str | None:
 
 
 def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
-    shown, page = redact(url), model_page(url)
+    shown, page, advice = redact(url), model_page(url), _token_advice(url)
     name = page or shown
     match code:
         case "RepoNotFound":
             return NotFound(
                 f"{name} does not exist, or is private. Check the spelling of the name; "
-                f"if it is private, {_TOKEN_ADVICE}.{said}"
+                f"if it is private, {advice}.{said}"
             )
         case "RevisionNotFound":
             return NotFound(
@@ -71,7 +71,7 @@ def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
         case "GatedRepo":
             return AccessDenied(
                 f"{name} is gated: its owner grants access. Visit {name}, log in and accept the terms; "
-                f"then {_TOKEN_ADVICE} and run the same command again.{said}",
+                f"then {advice} and run the same command again.{said}",
                 visit=page,
             )
         case "DisabledRepo":
@@ -88,12 +88,26 @@ def _lapsed(status: int, shown: str, said: str) -> EngineError:
 
 
 def _token_advice(url: str) -> str:
-    """What to do without a right to url: HF_TOKEN goes to the Hub alone."""
-    if urlsplit(url).hostname == "registry.ollama.ai":
+    """What to do without a right to url: of credentials, those that would be sent there."""
+    try:
+        host, repository = urlsplit(url).hostname, repository_of(url)
+    except ValueError:
+        host = repository = None
+    if host == "registry.ollama.ai":
         return "private models there open to Ollama's own key alone, in ~/.ollama (`ollama signin`)"
-    if repository_of(url):
+    if repository:
         return "pass --token USER:PASSWORD, or the token itself"
-    return _TOKEN_ADVICE if model_page(url) else "pass --token or --header"
+    if _is_hubs(url):
+        return "set a token with --token or in HF_TOKEN"
+    return "set a token with --token" if model_page(url) else "pass --token or --header"
+
+
+def _is_hubs(url: str) -> bool:
+    """Whether tokens of the environment go there."""
+    try:
+        return origin_of(url) in hub_origins()
+    except PathError:
+        return False
 
 
 def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str) -> EngineError:

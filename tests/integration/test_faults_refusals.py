@@ -142,6 +142,15 @@ def test_an_empty_file_is_a_file(try_file: Callable[..., Trial]) -> None:
 
 
 @pytest.mark.row("attack/23-empty-blob")
+def test_an_empty_file_is_not_said_to_be_fetched_twice(try_file: Callable[..., Trial]) -> None:
+    """Where its digest is another one: there is nothing to fetch."""
+    trial = try_file(0)
+    result = trial.pull("--sha256", "0" * 64, code=6)
+    trial.assert_failed(result, "SHA256", EMPTY_SHA256, "It has no bytes, so either")
+    assert "once more" not in result.stderr
+
+
+@pytest.mark.row("attack/23-empty-blob")
 def test_an_empty_file_of_a_server_without_ranges_is_a_file(try_file: Callable[..., Trial]) -> None:
     """The same where the answer is 200 with Content-Length 0."""
     trial = try_file(0, ranges=False)

@@ -1,5 +1,6 @@
 """Who may read what at a Hub, and at which revision: whole pulls against one that behaves as huggingface.co does."""
 
+import json
 import os
 from collections.abc import Callable
 from hashlib import sha256
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.hub import Hub
-from tests.origin import Origin
+from tests.integration.trial import one_error
+from tests.origin import File, Origin
 
 TOKEN = "hf_TheRightOne"
 REPO, NAME = "acme/model-GGUF", "model-Q4_K_M.gguf"
@@ -165,12 +167,65 @@ def test_a_gated_repository_says_where_to_ask(hub: Hub, jarvis: Callable[..., An
     assert not (tmp_path / "out").exists()
 
 
+def test_a_server_of_ones_own_gets_no_advice_for_the_hub(
+    hub: Hub, jarvis: Callable[..., Any], origin_factory: Callable[..., Origin]
+) -> None:
+    """A token of the environment is not sent there, so nobody is told to set it; the one that is typed is."""
+    hub.add(REPO, {NAME: gguf("gated")}, bearer=TOKEN, denied_code="GatedRepo")
+    path = f"{hub.site.host}:{hub.site.port}/{REPO}"
+    env = {"HF_ENDPOINT": origin_factory().base, "HF_TOKEN": TOKEN}
+    result = jarvis("pull", path, env=env).check(4)
+    assert "set a token with --token and run" in result.stderr and "HF_TOKEN" not in result.stderr
+    assert hub.tokens() == {None}
+    jarvis("pull", path, "--token", TOKEN, env=env).check(0)
+
+
 def test_a_private_repository_is_not_found_without_a_token(hub: Hub, jarvis: Callable[..., Any]) -> None:
     """The Hub hides that it exists: exit 3, and the message speaks of the token."""
     hub.add(REPO, {NAME: gguf("private")}, bearer=TOKEN)
     result = jarvis("pull", REPO).check(3)
     assert "is private" in result.stderr
     assert "--token or in HF_TOKEN" in result.stderr
+
+
+# Listings that lie
+
+LISTED = [
+    ({"size": 80_005}, 5, r"has 80004 bytes; its listing or an earlier answer said 80005\. Ask"),
+    (
+        {"oid": "0" * 64},
+        6,
+        r"m\.gguf publishes SHA256 [1-9a-f].* for m\.gguf, and its server's own listing 0{64}\.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("lie", "code", "words"), LISTED, ids=["size", "digest"])
+def test_a_listing_that_the_file_contradicts(
+    hub: Hub, jarvis: Callable[..., Any], tmp_path: Path, lie: dict[str, Any], code: int, words: str
+) -> None:
+    """Both are the server's words: nobody typed a digest, and the file never had another size."""
+    content = gguf("word")
+    commit = hub.add(REPO, {"m.gguf": content})
+    lfs = {"oid": sha256(content).hexdigest(), "size": len(content), **lie}
+    listing = [{"type": "file", "path": "m.gguf", "size": lfs["size"], "oid": "1" * 40, "lfs": lfs}]
+    hub.site.add(f"api/models/{REPO}/tree/{commit}", File(json.dumps(listing).encode()))
+    result = jarvis("pull", REPO, "-d", tmp_path / "out", "--retries", 0).check(code)
+    one_error(result, words)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_of_several_models_the_one_that_fails_is_named(hub: Hub, jarvis: Callable[..., Any]) -> None:
+    """In a pull of several, and where all that are here are asked about: what a listing lacks is said of it."""
+    hub.add(REPO, {NAME: gguf("one")})
+    hub.add("acme/other", {NAME: gguf("two")})
+    jarvis("pull", REPO, "acme/other").check(0)
+    hub.add("acme/other", {"README.md": b"gone"})
+    error = r"error: huggingface\.co/acme/other: There is neither a GGUF nor"
+    one_error(jarvis("outdated").check(3), error)
+    one_error(jarvis("update").check(3), error)
+    one_error(jarvis("pull", REPO, "acme/other", "--force").check(3), error)
+    assert "acme/other" not in one_error(jarvis("pull", "acme/other", "--force").check(3))
 
 
 # Every file is verified

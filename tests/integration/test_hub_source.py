@@ -207,6 +207,46 @@ def test_next_page_elsewhere_is_refused(lying_hub, origin_factory, monkeypatch):
     assert thief.requests == []
 
 
+@pytest.mark.parametrize(
+    "link", ['<{}>; title="a, b"; rel="next"', '</>; rel=prev; title="rel=next",<{}> ;rel = next']
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_pages_are_followed_in_any_spelling(lying_hub, link):
+    """What RFC 8288 allows is read as it says, and a title says nothing of the next page."""
+    origin = lying_hub([])
+    origin.files[FIRST] = File(json.dumps([node("a.txt")]).encode(), headers={"Link": link.format("?page=2")})
+    origin.files[f"{TREE}?page=2"] = File(json.dumps([node("b.txt")]).encode())
+    assert [file.name for file in listed("hf.co/ns/repo", include=("*",))] == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize(
+    "link", ["<?page=2>; rel='next'", "<?page=2; rel=next", "?page=2; rel=next", "<>>; rel=next"]
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_a_link_that_cannot_be_read_is_a_violation(lying_hub, link):
+    """It may be the next page, without which half a model would be called complete."""
+    origin = lying_hub([])
+    origin.files[FIRST] = File(json.dumps([lfs("M-Q4_K_M.gguf")]).encode(), headers={"Link": link})
+    with pytest.raises(ProtocolViolation, match=r"as a Hub does: its Link header cannot be read"):
+        listed("hf.co/ns/repo")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://u:hidden@{}/x", "/a\x1b[31mb", "ftp://{}/x", "http://[", "http://{}:99999/"]
+)
+@pytest.mark.row("attack/37-pages-in-other-words")
+def test_a_next_page_that_has_no_address_is_a_violation(lying_hub, target):
+    """The server named it, so the user is not told to mend an address."""
+    origin = lying_hub([])
+    link = f'<{target.format(origin.host)}>; rel="next"'
+    origin.files[FIRST] = File(b"[]", headers={"Link": link})
+    with pytest.raises(
+        ProtocolViolation, match=r"as a Hub does: the address of its next page is none"
+    ) as caught:
+        listed("hf.co/ns/repo")
+    assert "hidden" not in str(caught.value) and "\x1b" not in str(caught.value)
+
+
 @pytest.mark.parametrize("link", ["<?x=1>", f"</{FIRST}>"])
 @pytest.mark.row("attack/37-endless-pages")
 def test_pages_that_never_end(lying_hub, link):
@@ -217,6 +257,20 @@ def test_pages_that_never_end(lying_hub, link):
     with pytest.raises(ProtocolViolation, match="never end"):
         listed("hf.co/ns/repo")
     assert len(origin.requests) <= 4
+
+
+@pytest.mark.row("attack/37-endless-pages")
+def test_pages_that_are_too_much_together(lying_hub, monkeypatch):
+    """The limit is told, not what was left of it."""
+    monkeypatch.setattr("engine.sources.huggingface._MAX_LISTING_BYTES", 300)
+    origin = lying_hub([])
+    for page in range(9):
+        body = json.dumps([node(f"{page}.txt")]).encode()
+        link = {"Link": f"<?page={page + 1}>; rel=next"}
+        origin.files[f"{TREE}?page={page}" if page else FIRST] = File(body, headers=link)
+    with pytest.raises(ProtocolViolation, match="its pages have more than 300 bytes together"):
+        listed("hf.co/ns/repo")
+    assert 2 < len(origin.requests) < 9
 
 
 BROKEN = [
@@ -235,12 +289,16 @@ BROKEN = [
     [lfs("a", oid="zz")],
     [lfs("a", size=5)],
     [node("a"), node("a", size=5)],
+    [node("a"), node("b", size=5)],
+    [lfs("a"), {**lfs("b", size=5), "size": 5}],
+    [node("a", size=0)],
+    [{**lfs("a", size=0), "size": 0}],
     [{"type": "file", "size": 1}],
 ]
 
 
 @pytest.mark.parametrize("tree", BROKEN, ids=lambda tree: str(tree)[:40])
-@pytest.mark.row("attack/21-impossible-sizes", "attack/37-manifest-bombs")
+@pytest.mark.row("attack/21-impossible-sizes", "attack/22-one-digest-two-sizes", "attack/37-manifest-bombs")
 def test_broken_tree_is_a_violation(lying_hub, tree):
     """A tree that is not what the Hub sends is a ProtocolViolation that names the address."""
     origin = lying_hub(tree)

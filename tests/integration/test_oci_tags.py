@@ -9,7 +9,7 @@ import pytest
 
 from tests.command import Result
 from tests.mission.gguf import write_tiny_gguf
-from tests.origin import File
+from tests.origin import File, Origin
 from tests.registry import Registry, docker_registry
 
 Jarvis = Callable[..., Result]
@@ -101,13 +101,31 @@ def test_several_tags_of_one_quantization(jarvis: Jarvis, registry: Registry, tm
     assert "y-q8_0.gguf" in jarvis("pull", f"{registry.host}/x/y", "-q", "Q8_0").check(0).stdout
 
 
+MANIFEST = {
+    "schemaVersion": 2,
+    "config": {"mediaType": "x", "digest": f"sha256:{'a' * 64}", "size": 2 << 20},
+    "layers": [{"mediaType": KIND, "digest": f"sha256:{'b' * 64}", "size": 5}],
+}
+
+
+def test_tags_that_cannot_be_one_are_passed_over(
+    jarvis: Jarvis, origin_factory: Callable[..., Origin]
+) -> None:
+    """An empty one too: nothing is asked for by it, and none is listed."""
+    body = json.dumps({"tags": ["", "a/b", "v\x1b[2J", "x" * 129, "q8_0"]}).encode()
+    manifest = json.dumps(MANIFEST).encode()
+    origin = origin_factory({"v2/a/b/tags/list": body, "v2/a/b/manifests/q8_0": manifest})
+    path = f"{origin.host}:{origin.port}/a/b"
+    assert [line["tag"] for line in jarvis("variants", path, "--json").check(0).events] == ["q8_0"]
+    jarvis("variants", path).check(0)
+    assert jarvis("pull", path, "-q", "Q2_K").check(3).stderr.count("There are: q8_0 (Q8_0). ") == 1
+    assert {r.path for r in origin.requests if "/manifests/" in r.path} == {"v2/a/b/manifests/q8_0"}
+    origin.add("v2/a/b/tags/list", File(b'{"tags": [""]}'))
+    assert "no tag with a model" in jarvis("variants", path).check(3).stderr
+
+
 def test_tags_come_in_pages(jarvis: Jarvis, registry: Registry, origin_factory) -> None:
     """By Link (RFC 8288), at the same origin only."""
-    manifest = {
-        "schemaVersion": 2,
-        "config": {"mediaType": "x", "digest": f"sha256:{'a' * 64}", "size": 2 << 20},
-        "layers": [{"mediaType": KIND, "digest": f"sha256:{'b' * 64}", "size": 5}],
-    }
     first, second = "v2/a/b/tags/list", "v2/a/b/tags/list?last=q4_0"
     pages = {
         first: File(
@@ -116,7 +134,7 @@ def test_tags_come_in_pages(jarvis: Jarvis, registry: Registry, origin_factory) 
         ),
         second: File(json.dumps({"name": "a/b", "tags": ["q8_0"]}).encode()),
     }
-    answers = {f"v2/a/b/manifests/{tag}": json.dumps(manifest).encode() for tag in ("q4_0", "q8_0")}
+    answers = {f"v2/a/b/manifests/{tag}": json.dumps(MANIFEST).encode() for tag in ("q4_0", "q8_0")}
     origin = origin_factory({**pages, **answers})
     lines = jarvis("variants", f"{origin.host}:{origin.port}/a/b", "--json").check(0).events
     assert [line["tag"] for line in lines] == ["q4_0", "q8_0"]

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -21,8 +22,9 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from engine.errors import Busy, UsageError
-from engine.server import patience
+from engine.server import digests, patience
 from engine.server.run import BackgroundServer, serve
+from tests.command import Command
 from tests.integration.trial import wait_until
 
 BIG_BYTES = 256 << 20
@@ -330,6 +332,33 @@ def test_a_client_that_does_not_read_on_is_cut_off(root: Path, monkeypatch: pyte
             while block := plain.recv(1 << 20):
                 received += len(block)
         assert received < BIG_BYTES
+
+
+@pytest.mark.row("network/server-still-hashes")
+def test_a_pull_waits_for_files_that_are_still_hashed(
+    root: Path, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than any client waits for an answer: it is told to ask again, and does."""
+    hash_, told, hashed = digests.Digests._hash, threading.Event(), threading.Event()
+
+    def slow(self: digests.Digests, entry: Any, algorithm: str) -> str:
+        assert told.wait(20)
+        hashed.set()
+        return hash_(self, entry, algorithm)
+
+    def tell(self: Exception, text: str) -> None:
+        Exception.__init__(self, text)
+        told.set()
+
+    monkeypatch.setattr(patience, "HASHING_S", 0.1)
+    monkeypatch.setattr(patience, "ASK_AGAIN_S", 1)
+    monkeypatch.setattr(digests.Digests, "_hash", slow)
+    monkeypatch.setattr(digests.Hashing, "__init__", tell)
+    with BackgroundServer(root) as server:
+        words = ("acme/tiny", "--include", "config.json", "-d", tmp_path / "d", "--retries", 9)
+        command.run("pull", *words, env={"HF_ENDPOINT": server.url}).check()
+    assert hashed.is_set()
+    assert (tmp_path / "d/config.json").read_bytes() == b"{}"
 
 
 @pytest.mark.row("attack/51-half-requests")

@@ -6,19 +6,24 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("aiohttp")
 
+from engine.digest import Hasher, start_hash
 from engine.errors import Busy
+from engine.library.collection import collect
 from engine.model_manifest import ManifestManager, ModelManifest
+from engine.server import digests
 from engine.server.run import BackgroundServer
 from engine.store import waiting
 from engine.store.at_work import at_work
 from tests.command import Command, Result
+from tests.hub import Hub
+from tests.origin import Origin
 
 CONTENT = b"GGUF" + os.urandom(600_000)
 CONFIG = b'{"a": 1}\n'
@@ -296,3 +301,106 @@ def test_a_home_that_is_a_file_is_an_event_too(command: Command, home: Path, wor
     home.write_bytes(b"")
     (error,) = command.run(*words, "--json").check(7).events_named("error")
     assert str(home) in error["message"]
+
+
+def test_what_was_pulled_is_served_without_a_hash(
+    command: Command, pulled: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its receipt has the digest, and whoever pulls it compares."""
+    monkeypatch.setattr(digests, "start_hash", start_git_hash)
+    with BackgroundServer(home) as server:
+        env = {"HF_ENDPOINT": server.url, "JARVIS_HOME": str(tmp_path / "other")}
+        command.run("pull", "ns/one", "-o", tmp_path / "m.gguf", env=env).check()
+    assert (tmp_path / "m.gguf").read_bytes() == pulled.read_bytes()
+
+
+def start_git_hash(name: str, size_bytes: int) -> Hasher:
+    assert name == "git-sha1"
+    return start_hash(name, size_bytes)
+
+
+@pytest.mark.row("process/update-interrupted")
+def test_an_interrupted_update_is_told_as_that(
+    command: Command, hub: dict[str, str], pulled: Path, home: Path, tmp_path: Path
+) -> None:
+    """A file has its new version, the manifest the old one: nothing is damaged, and `update` finishes it."""
+    (manifest,) = (home / "manifests").glob("*.json")
+    before = manifest.read_bytes()
+    published = tmp_path / "hub/ns/one/one-Q8_0.gguf"
+    published.write_bytes(CONTENT + b"another")
+    command.run("update", env=hub).check()
+    manifest.write_bytes(before)
+    result = command.run("verify", "ns/one", env=hub).check(6)
+    assert "of another version" in result.stderr and "`jarvis update`" in result.stderr
+    command.run("update", env=hub).check()
+    command.run("verify", "ns/one", env=hub).check()
+    assert pulled.read_bytes() == published.read_bytes()
+
+
+def test_errors_of_several_models_name_them(command: Command, hub: dict[str, str]) -> None:
+    """Which one, where the text does not say it."""
+    result = command.run("pull", "ns/one", "ns/two", "--include", "*.none", env=hub).check(3)
+    for name in ("one", "two"):
+        assert f"error: huggingface.co/ns/{name}: No file matches" in result.stderr
+
+
+@pytest.mark.row("process/kill-in-the-store")
+def test_gc_takes_what_killed_commands_have_left(
+    command: Command, pulled: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Copies and manifests on their way, and files that no manifest came to name, whatever their receipts; a user's own
+    files stay, and so does what is young."""
+    own = pulled.with_name("notes.txt")
+    own.write_bytes(b"mine")
+    scraps = [
+        *(home / folder / f".{'ab' * 8}.incomplete" for folder in ("blobs", "llm/ns/one", "registry/h")),
+        home / "manifests/.123-456.tmp",
+        home / "receipts/.123-456.probe",
+        home / f"receipts/{'0' * 64}.json.123.tmp",
+    ]
+    for path in scraps:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    for path in (home / "manifests").glob("*.json"):
+        path.unlink()
+    for path in (home / "receipts").glob("*.json"):
+        path.unlink()
+    monkeypatch.setenv("JARVIS_HOME", str(home))
+    assert collect().removed == []
+    told = {one.path for one in collect(dry_run=True, grace_s=0, stale_s=0).removed}
+    gone = {one.path for one in collect(grace_s=0, stale_s=0).removed}
+    assert told == gone >= {pulled, *scraps}
+    assert [path for path in (home / "llm").rglob("*") if path.is_file()] == [own]
+    assert list((home / "blobs").iterdir()) == []
+
+
+@pytest.mark.row("disk/file-of-the-users-own")
+def test_a_file_of_the_users_own_is_not_replaced(
+    command: Command, hub: dict[str, str], home: Path, tmp_path: Path
+) -> None:
+    """A server chose the name. What was pulled is ours to replace, and what is the very content is adopted."""
+    own, model = tmp_path / "w/config.json", tmp_path / "w/one-Q8_0.gguf"
+    own.parent.mkdir()
+    own.write_bytes(b"mine")
+    model.write_bytes(CONTENT + b"one")
+    words = ("pull", "ns/one", "--include", "*", "-d", own.parent)
+    assert_in_words(command.run(*words, env=hub), str(own), "--force")
+    assert own.read_bytes() == b"mine"
+    assert sorted(path.name for path in own.parent.iterdir()) == [own.name, model.name]
+    command.run(*words, "--force", env=hub).check()
+    assert own.read_bytes() == CONFIG
+    own.write_bytes(b"damaged")
+    command.run(*words, env=hub).check()
+    assert own.read_bytes() == CONFIG
+
+
+@pytest.mark.row("attack/13-version-control")
+def test_a_listing_that_leads_into_version_control_is_refused(
+    command: Command, origin_factory: Callable[..., Origin], home: Path, tmp_path: Path
+) -> None:
+    """Its programs would run what stands there."""
+    site = Hub(origin_factory(), origin_factory())
+    site.add("ns/m", {"m-Q4_0.gguf": CONTENT, ".git/config": b"[core]"})
+    words = ("pull", "ns/m", "--include", "*", "-d", tmp_path / "w")
+    assert_in_words(command.run(*words, env={"HF_ENDPOINT": site.site.base}), "version control", code=2)
+    assert not (tmp_path / "w").exists()

@@ -87,3 +87,19 @@ def test_hasher_copies_apart():
     hasher.update(b"XX")
     before.update(b"bc")
     assert before.hexdigest() == hashlib.sha1(b"blob 3\0abc").hexdigest()
+
+
+@pytest.mark.row("attack/23-empty-blob")
+@pytest.mark.parametrize(
+    "empty",
+    [
+        "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "git-sha1:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    ],
+)
+def test_no_bytes_have_one_digest(empty: str) -> None:
+    """Any other one is that of some bytes, in either kind."""
+    other = f"{empty[:-1]}0"
+    assert Digest.parse(empty).may_be_of(0)
+    assert not Digest.parse(other).may_be_of(0)
+    assert Digest.parse(other).may_be_of(1)

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.digest import Digest
-from engine.errors import EngineError, PathError
+from engine.errors import PathError
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName
 from engine.sources import Choice
@@ -202,13 +202,3 @@ def test_hostile_digest(kind):
 def test_digest_in_upper_case():
     """Hexadecimal digits in upper case are the same digest, and have one spelling from then on."""
     assert Digest.parse(f"sha256:{HEX.upper()}") == Digest("sha256", HEX)
-
-
-@pytest.mark.row("attack/22-one-digest-two-sizes")
-def test_one_digest_of_two_sizes():
-    """Two files with one digest and two sizes: the listing lies, whichever is meant."""
-    digest = Digest.parse(HEX)
-    wish = Wish.of(ModelRegistry.parse("ns/repo"), Choice(include=("*",)))
-    with pytest.raises(EngineError, match="two sizes"):
-        select([Entry("a", 1, digest), Entry("b", 2, digest)], wish, lambda _entry: [])
-    assert len(select([Entry("a", 1, digest), Entry("b", 1, digest)], wish, lambda _entry: [])) == 2

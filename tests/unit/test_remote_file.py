@@ -67,6 +67,12 @@ BAD = [
     "a.gguf.jarvis-part",
     "a.gguf.jarvis-part/data",
     ".JARVIS-Part/x",
+    ".git/config",
+    "a/.GIT/hooks/x",
+    ".g\u200cit/config",
+    "git~1/config",
+    ".hg/hgrc",
+    "a/.svn",
 ]
 
 

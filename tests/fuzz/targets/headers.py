@@ -179,6 +179,6 @@ link = simple(
         '"',
     ),
     '< > ; , rel= rel="next" rel=next https://h.example/ // http://[ ? \\ @ next " title=',
-    "sources/listing.py",
+    "sources/links.py",
 )(_link)
 TARGETS = (content_range, waits, challenge, link)

@@ -111,6 +111,29 @@ def test_access_denied(ask, origin_factory):
         ask(origin)
 
 
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(400, NotFound), (405, NotFound), (501, NotFound), (500, NetworkError), ("silence", NetworkError)],
+)
+def test_neither_where_one_is_answered_badly(ask, origin_factory, code, kind):
+    """A server that fails may have it; one that has no such addresses has not, where the other answer is 404."""
+    origin = origin_factory({})
+    strike(origin, "api/models/ns/m/revision/main", code)
+    told = "broke the connection" if code == "silence" else code
+    with pytest.raises(kind, match=rf"as a Hub: .*{told}.*as an OCI registry: .*does not exist"):
+        ask(origin)
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_that_asks_for_time_is_not_asked_again(ask, origin_factory, code):
+    """In the other protocol, either."""
+    origin = origin_factory(OCI)
+    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
+    with pytest.raises(NetworkError, match=str(code)):
+        ask(origin)
+    assert len(origin.requests) == 1
+
+
 def test_nobody_there(ask, origin_factory):
     """A server that is not there is asked once, not in two protocols."""
     origin = origin_factory({})
@@ -119,7 +142,7 @@ def test_nobody_there(ask, origin_factory):
         ask(origin)
 
 
-@pytest.mark.parametrize("code", [400, 405, 500, 501, 503, "loop", "silence"])
+@pytest.mark.parametrize("code", [400, 405, 418, 500, 501, 502, "loop", "silence"])
 @pytest.mark.row("attack/registry-behind-a-front")
 def test_a_front_that_does_not_know_the_hub(ask, origin_factory, code):
     """Proxies answer addresses that they do not know in many ways: the registry behind them is asked all the same."""
@@ -127,16 +150,6 @@ def test_a_front_that_does_not_know_the_hub(ask, origin_factory, code):
     strike(origin, "api/models/ns/m/revision/main", code)
     assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
     assert ask(origin)[1] == list(OCI)
-
-
-@pytest.mark.parametrize(("code", "error"), [(405, NotFound), (500, NetworkError), ("silence", NetworkError)])
-def test_a_front_and_no_model(ask, origin_factory, code, error):
-    """Both answers are told; who fails may have it all the same, so it is not called absent."""
-    origin = origin_factory({})
-    strike(origin, "api/models/ns/m/revision/main", code)
-    with pytest.raises(error, match=r"as a Hub: .*as an OCI registry: ") as caught:
-        ask(origin)
-    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("code", [500, 503, "silence", 429])

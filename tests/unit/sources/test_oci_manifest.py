@@ -31,7 +31,7 @@ def manifest(*layers, config=EMPTY, **changes):
 def read(*layers, **options):
     found = parse_manifest(manifest(*layers, **options), "http://r/m")
     assert isinstance(found, Manifest)
-    return [(file.name, file.role) for file in layers_of(found, "m", "v1")]
+    return [(file.name, file.role) for file in layers_of(found, "m", "v1", "http://r/m")]
 
 
 REFUSED = {
@@ -41,6 +41,7 @@ REFUSED = {
     "size a string": manifest(layer(size="5")),
     "size a boolean": manifest(layer(size=True)),
     "sizes that add up to too much": manifest(layer(A, size=2**62), layer(B, size=2**62), layer(C, size=1)),
+    "no bytes, and a digest of some": manifest(layer(size=0)),
     "two sizes": manifest(layer(B, size=1), layer(B, size=2)),
     "two sizes, one of the configuration": manifest(layer(A, size=1), config=A),
     "a key twice": manifest(layer()).replace(b"{", b'{"schemaVersion": 2, ', 1),

@@ -1,5 +1,7 @@
 """What `--revision` and `-q` mean for a model of an OCI registry whose path may name a version, too."""
 
+import json
+import re
 from typing import cast
 
 import pytest
@@ -8,9 +10,11 @@ from engine.errors import NotFound, UsageError
 from engine.model_registry import ModelRegistry
 from engine.sources import Choice
 from engine.sources.oci import Oci
-from engine.transport.client import Client
+from engine.transport.client import Client, JsonAnswer
 
 ONE, OTHER = (f"sha256:{digit * 64}" for digit in "12")
+BY_CHANCE = f"sha256:{'404' * 21}4"
+"""An error's text breaks up what looks as if something were not found."""
 
 
 class Asked:
@@ -22,6 +26,37 @@ class Asked:
     def get_json(self, url: str, **_: object) -> None:
         self.urls.append(url)
         raise NotFound("Nothing is here.")
+
+
+class Holding:
+    """A client of a registry that has an index of two manifests under every name."""
+
+    def get_json(self, url: str, **_: object) -> JsonAnswer:
+        entries = [
+            {
+                "mediaType": "m",
+                "digest": digest,
+                "size": 5,
+                "platform": {"os": "x" * 200, "architecture": "y"},
+            }
+            for digest in (ONE, BY_CHANCE)
+        ]
+        return JsonAnswer(json.dumps({"schemaVersion": 2, "manifests": entries}).encode(), {}, url)
+
+
+@pytest.mark.parametrize(
+    "typed", ["r.example:5000/ns/m:v1", "http://r.example/a/m", "llama3:8b", f"localhost/{'deep/' * 40}m"]
+)
+def test_what_an_index_leaves_to_choose_can_be_typed(typed: str) -> None:
+    """Its registry and scheme are part of the name, and no digest is cut, however long names and platforms are."""
+    path = ModelRegistry.parse(typed)
+    with pytest.raises(UsageError, match="Choose one of") as caught:
+        Oci().list_files(cast(Client, Holding()), path, Choice())
+    told = [ModelRegistry.parse(name) for name in re.findall(r"\S+@\S+", str(caught.value))]
+    assert [one.pin for one in told] == [ONE, BY_CHANCE]
+    assert {(one.registry, one.scheme, one.model_id) for one in told} == {
+        (path.registry, path.scheme, path.model_id)
+    }
 
 
 def asked_for(typed: str, choice: Choice) -> list[str]:

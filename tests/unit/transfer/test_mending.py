@@ -34,6 +34,7 @@ TABLE = [
     ("large, --repair", LARGE, True, False, -1, ["reread", "ask", "all", "give up"]),
     ("large, one stream", LARGE, False, True, -1, ["reread", "ask", "all", "give up"]),
     ("small", SMALL, False, False, -1, ["reread", "ask", "all", "give up"]),
+    ("no bytes", Grid(0, SEGMENT), True, False, -1, ["reread", "ask", "give up"]),
     ("small, differs", SMALL, False, False, 3, ["reread", "ask", "all", "give up"]),
 ]
 

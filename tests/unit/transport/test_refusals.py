@@ -82,6 +82,21 @@ def test_gated_says_where_to_ask(url, page):
     assert error.visit == model_page(url) == page
 
 
+@pytest.mark.parametrize("code", ["GatedRepo", "RepoNotFound", ""])
+def test_advice_names_what_would_be_sent(code, monkeypatch):
+    """A token of the environment goes to the Hub and to HF_ENDPOINT: elsewhere that advice would lead in a circle."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:8080/hub")
+    for base, is_hub in (
+        ("https://huggingface.co", True),
+        ("http://127.0.0.1:8080/hub", True),
+        ("http://127.0.0.1:8081", False),
+        ("https://127.0.0.1:8080/hub", False),
+    ):
+        text = str(refusal(f"{base}/ns/repo/resolve/main/x", 401, {"X-Error-Code": code}))
+        assert "--token" in text
+        assert ("HF_TOKEN" in text) is is_hub, base
+
+
 def test_only_not_found_holds_its_mark():
     """A URL or a server's text that says 404 or SHA256 makes no other error look like one of those."""
     for status in (400, 401, 403, 429, 451, 500):
