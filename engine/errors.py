@@ -73,6 +73,8 @@ class NetworkError(EngineError):
         super().__init__(message)
         self.url = url
         self.status = status
+        self.kind: str | None = None
+        """As `retry` events name it (docs/errors.md), where a request ended so."""
 
 
 class RedirectRefused(NetworkError):

@@ -119,7 +119,7 @@ class ModelPath(msgspec.Struct, frozen=True, repr_omit_defaults=True):
             return f"{self.scheme}://{self.registry}/v2/{self.model_id}/blobs/{Digest.parse(filename)}"
         name = quote(RemoteName.parse(filename))
         if self.registry == HUB_REGISTRY:
-            return f"{self._resolve_path(_hub_endpoint(), self.revision)}/{name}"
+            return f"{self._resolve_path(hub_endpoint(), self.revision)}/{name}"
         return f"{self.scheme}://{self._resolve_path(self.registry, self.pin or self.tag or 'main')}/{name}"
 
     def _resolve_path(self, base: str, revision: str) -> str:
@@ -146,10 +146,21 @@ def with_quantization(filename: str, quantization: str) -> str:
 
 
 def path_fault(text: str, why: str) -> PathError:
-    shown = redact(text) if "://" in text else text
+    shown = redact(text) if "://" in text else _without_user(text)
     return PathError(
         f"Not a model path: {shown[:120]!r}: {why}. Examples: mistral, hf.co/namespace/repository:Q4_K_M."
     )
+
+
+def _without_user(text: str) -> str:
+    """A path without what stands before a host, which may be a password; a pin is no host with a path."""
+    return text.rpartition("@")[2] if is_after_user(text.rpartition("@")[2]) else text
+
+
+def is_after_user(text: str) -> bool:
+    """Whether what follows an @ is a host and a model there, so that a user or password stands before it."""
+    host, slash, _ = text.partition("/")
+    return bool(slash) and is_host(host)
 
 
 def parse_host(text: str, whole: str) -> str:
@@ -197,5 +208,6 @@ def default_scheme(registry: str) -> str:
     return "http" if is_loopback else "https"
 
 
-def _hub_endpoint() -> str:
+def hub_endpoint() -> str:
+    """Where the Hub's addresses are, without a slash at its end."""
     return (os.environ.get("HF_ENDPOINT") or f"https://{HUB_REGISTRY}").rstrip("/")

@@ -1,4 +1,5 @@
-"""Model paths: what a user may type for a model, parsed once, at the door. Pure: no network, no files.
+"""Model paths: what a user may type for a model, parsed once, at the door. Pure, but for `HF_ENDPOINT`, whose pages may
+be typed: no network, no files.
 
     mistral                      a shortcut               hf.co/ns/repo[:tag][@revision]  Hugging Face
     ns/repo[:tag][@revision]     Hugging Face             host[:port]/ns/…/model[:tag]    a custom registry
@@ -23,6 +24,8 @@ from engine.model_path import (
     QUANTIZATION,
     ModelPath,
     default_scheme,
+    hub_endpoint,
+    is_after_user,
     is_host,
     parse_host,
     path_fault,
@@ -63,6 +66,7 @@ _MODEL_IN_URL = re.compile(
     r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)(?P<more>(?::[A-Za-z0-9_][A-Za-z0-9._-]*)?(?:@(?:sha256:)?[A-Za-z0-9_][A-Za-z0-9._-]*)?)",
     re.ASCII,
 )
+_USER_REFUSED = "a user or password in a URL is refused, use --header or --token"
 _HUB_VIEWS = ("resolve", "blob", "tree")
 
 
@@ -182,8 +186,10 @@ def _parse_name(text: str, known: dict[str, KnownModel], *, has_host: bool = Fal
         raise path_fault(text, "nothing follows the colon")
     if is_named and (advice := model_pages.api_advice(registry, body.split("/"))):
         raise path_fault(text, advice)
-    if _is_hub_view(parts, registry) or (is_named and _is_page(registry, body)):
-        return _parse_url(default_scheme(registry), f"{registry}/{body}{at}{pin}", text)
+    scheme = default_scheme(registry)
+    is_page = is_named and (_is_page(registry, body) or _page_below_endpoint(scheme, registry, body))
+    if is_page or _is_hub_view(parts, registry):
+        return _parse_url(scheme, f"{registry}/{body}{at}{pin}", text)
     return _model(text, registry, parts, tag or None, pin or None)
 
 
@@ -201,6 +207,8 @@ def _parse_bare(text: str, body: str, pin: str | None, known: dict[str, KnownMod
     if colon and not tag:
         raise path_fault(text, "nothing follows the colon")
     model = known.get(name)
+    if model is None and pin and is_after_user(pin):
+        raise path_fault(text, _USER_REFUSED)
     if name.lower() in ALIASES:
         raise path_fault(text, "it names a registry, but no model")
     if model is None:
@@ -271,7 +279,7 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
     except ValueError as exc:
         raise path_fault(text, "the URL's host is malformed") from exc
     if "@" in parts.netloc:
-        raise path_fault(text, "a user or password in a URL is refused, use --header or --token")
+        raise path_fault(text, _USER_REFUSED)
     if "\\" in rest:
         raise path_fault(text, "a backslash is in the URL")
     host, path = parse_host(parts.netloc, text), parts.path.strip("/")
@@ -283,6 +291,9 @@ def _parse_url(scheme: str, rest: str, text: str, *, is_file: bool = False) -> M
         if model is not None:
             return model
         parts = parts._replace(path="/" + (model_pages.file_of_collection(path) or path))
+    elif shown := _page_below_endpoint(scheme, host, path):
+        if (model := _hub_address(shown, parts.query, text)) is not None:
+            return model
     elif model_pages.is_docker_page(host):
         raise path_fault(text, "it is a page of Docker Hub; write docker.io/namespace/model:tag")
     elif not parts.query and (name := _model_in_url(path)) and not (is_file and _is_bare(path)):
@@ -325,6 +336,14 @@ def _is_model_in_url(parts: list[str]) -> bool:
     ):
         return False
     return not _FILE_EXTENSION.search(last["name"]) and (len(parts) == 2 or bool(last["more"]))
+
+
+def _page_below_endpoint(scheme: str, host: str, path: str) -> str | None:
+    """The path within the Hub that HF_ENDPOINT names, where the URL is that of a page or of a file there."""
+    url, base = f"{scheme}://{host}/{path}", f"{hub_endpoint()}/"
+    parts = url[len(base) :].split("/") if url.lower().startswith(base.lower()) else []
+    is_page = _is_hub_view(parts, HUB_REGISTRY) or parts[2:3] == ["discussions"]
+    return "/".join(parts) if is_page else None
 
 
 def _is_bare(path: str) -> bool:

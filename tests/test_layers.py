@@ -37,7 +37,7 @@ FLOORS = """
     model_pages
     model_path
     remote_file
-    digest spans settings telemetry plain_url gguf_header safetensors_header
+    digest spans settings telemetry plain_url regular_file gguf_header safetensors_header
     errors
     plain_text
 """
@@ -223,6 +223,7 @@ def test_worker_loads_only_what_it_needs():
         "settings",
         "telemetry",
         "plain_url",
+        "regular_file",
         "plain_text",
         "errors",
     }

@@ -17,13 +17,12 @@ from engine import __version__
 from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_seconds, format_size
 from engine.console.streams import stdout
-from engine.errors import AccessDenied, EngineError, NetworkError
+from engine.errors import AccessDenied, EngineError, FormatError, NetworkError, NotFound
 from engine.plain_text import printable
 from engine.settings import MIB, Settings, home
 from engine.telemetry import redact
-from engine.transport.auth import hub_credentials, hub_endpoint, hub_token
+from engine.transport.auth import TOKEN_VARIABLES, hub_credentials, hub_endpoint, hub_token, token_fault
 
-_TOKENS = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _LOW_BYTES = 10 * 10**9
 _MARKS = {"good": "ok  ", "note": "note", "bad": "FAIL"}
 
@@ -137,10 +136,12 @@ def certificates(environ: Mapping[str, str]) -> Finding:
 
 def token(environ: Mapping[str, str]) -> Finding:
     """Whether there is one for the Hub, and where it comes from; never the token itself."""
+    if fault := token_fault(environ):
+        return Finding("token", fault, "note")
     value = hub_token(environ)
     if value is None:
         return Finding("token", "none for Hugging Face; public models need none")
-    place = next((name for name in _TOKENS if environ.get(name, "").strip()), "the Hub's token file")
+    place = next((name for name in TOKEN_VARIABLES if environ.get(name, "").strip()), "the Hub's token file")
     return Finding("token", f"{mask(value)} from {place}")
 
 
@@ -158,36 +159,66 @@ def server_extra() -> Finding:
 
 
 def link() -> Finding:
-    """Whether the Hub, or what HF_ENDPOINT names, can be reached; any HTTP answer shows that it can."""
-    endpoint = hub_endpoint()
+    """Whether the Hub, or what HF_ENDPOINT names, can be reached and answers as one; a token is tried."""
     started = time.monotonic()
     try:
-        interruptibly(lambda: _ask(f"{endpoint}/api/whoami-v2"))
-        words = "it accepts the token" if hub_token() else "it answers"
+        shown = redact(_endpoint())
+        words = interruptibly(lambda: _hub_says(_endpoint()))
     except NetworkError as exc:
         if exc.status is None:
-            return Finding("link", f"{redact(endpoint)} cannot be reached. {exc}", "note")
-        return Finding("link", f"{redact(endpoint)} answers, but with {exc.status}", "note")
+            return Finding("link", f"{shown} cannot be reached. {exc}", "note")
+        return Finding("link", f"{shown} answers, but with {exc.status}", "note")
     except AccessDenied:
-        if hub_token():
-            return Finding(
-                "link", f"{redact(endpoint)} can be reached, but refuses the token. Make a new one.", "note"
-            )
-        words = "it answers"
-    except EngineError:
-        words = "it answers"
+        return Finding("link", f"{shown} can be reached, but refuses the token. Make a new one.", "note")
+    except FormatError:
+        text = (
+            f"{shown} answers, but not as a Hub does. Is there a login in between, or is HF_ENDPOINT wrong?"
+        )
+        return Finding("link", text, "note")
+    except EngineError as exc:
+        return Finding("link", f"nothing was asked. {exc}", "note")
     return Finding(
-        "link",
-        f"{redact(endpoint)} can be reached, {words} after {format_seconds(time.monotonic() - started)}",
+        "link", f"{shown} can be reached, {words} after {format_seconds(time.monotonic() - started)}"
     )
 
 
-def _ask(url: str) -> None:
+def _endpoint() -> str:
+    """Raises UsageError for one that every pull from the Hub would refuse."""
+    from engine.sources.huggingface import HuggingFace
+
+    return HuggingFace(hub_endpoint()).endpoint
+
+
+def _hub_says(endpoint: str) -> str:
+    """What it is to be praised for. Raises FormatError for an answer that no Hub gives, else as `get_json` does."""
+    has_token = hub_token() is not None
+    try:
+        body = _ask(f"{endpoint}/api/whoami-v2")
+    except NotFound:  # servers with the Hub's endpoints do not all have this one
+        return "it answers"
+    except AccessDenied:
+        if has_token:
+            raise
+        return "it answers"
+    try:
+        msgspec.json.decode(body, type=_Account)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise FormatError(str(exc)) from exc
+    return "it accepts the token" if has_token else "it answers"
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """Whose token it is, as far as it is looked at."""
+
+    name: str
+
+
+def _ask(url: str) -> bytes:
     from engine.transport.client import Client
 
     settings = Settings(retries=0, connect_timeout_s=5.0, stall_timeout_s=3.0)
     with Client(settings, hub_credentials(None)) as client:
-        client.get_json(url, limit_bytes=1 << 20)
+        return client.get_json(url, limit_bytes=1 << 20).body
 
 
 def _try_lock(fd: int) -> str:

@@ -1,6 +1,7 @@
 """An error that ends a command, or one of its targets: a line for people, an event for programs."""
 
 import sys
+from functools import cache
 
 from engine.console.exit_codes import exit_code
 from engine.console.json_lines import JsonLines
@@ -9,6 +10,14 @@ from engine.console.words import of_model
 from engine.errors import EngineError
 from engine.plain_text import printable
 from engine.transfer.events import Failed
+from engine.transport.auth import token_fault
+
+
+@cache
+def warn_of_token() -> None:
+    """Once: that the Hub's token cannot be read, before a model that needs it is refused for want of one."""
+    if fault := token_fault():
+        stderr().say(printable(f"warning: {fault}"))
 
 
 def tell(exc: EngineError, about: str = "") -> int:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from engine.console.exit_codes import combined
-from engine.console.failing import tell
+from engine.console.failing import tell, warn_of_token
 from engine.console.pulling import run_pull
 from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
@@ -67,7 +67,9 @@ def run_gc(*, dry_run: bool, as_json: bool) -> int:
 
 def run_outdated(models: Sequence[str], *, as_json: bool) -> int:
     """Say which models have news; the exit code."""
-    standings = look_for_updates(_chosen(models), Settings())
+    chosen = _chosen(models)
+    warn_of_token()
+    standings = look_for_updates(chosen, Settings())
     for standing in standings:
         if as_json:
             stdout().say(msgspec.json.encode(_fields(standing)).decode())
@@ -79,7 +81,9 @@ def run_outdated(models: Sequence[str], *, as_json: bool) -> int:
 def run_update(models: Sequence[str], *, as_json: bool) -> int:
     """Pull what has news, or may have; the exit code."""
     settings = Settings()
-    standings = look_for_updates(chosen := _chosen(models), settings)
+    chosen = _chosen(models)
+    warn_of_token()
+    standings = look_for_updates(chosen, settings)
     code = _faults(models, standings)
     wanted = [
         m

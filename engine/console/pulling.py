@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from engine.console.failing import warn_of_token
 from engine.console.held import held_bytes
 from engine.console.interruptibly import interruptibly
 from engine.console.interrupts import PULL_INTERRUPTED
@@ -16,7 +17,7 @@ from engine.console.sizes import format_size
 from engine.console.streams import is_terminal
 from engine.console.summary import WORTH_TELLING_S, summary
 from engine.errors import EngineError
-from engine.library.finding import Found, are_known, credentials_for, find_jobs
+from engine.library.finding import Found, are_known, credentials_for, find_jobs, wants_hub_token
 from engine.library.pulling import pull_models
 from engine.store.disk import disk_errors
 from engine.transfer.job import Job
@@ -48,6 +49,8 @@ def run_pull(given: Mapping[str, Any], find: Finder = find_jobs) -> int:
 
 def _pull(options: PullOptions, reporter: Reporter, jobs: list[Job], find: Finder) -> int:
     credentials = credentials_for(options)
+    if wants_hub_token(options):
+        warn_of_token()
     if options.settings.processes != 0 and not options.dry_run and not are_known(options):
         from engine.transfer.spawn import start_ahead
 

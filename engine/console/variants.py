@@ -5,10 +5,11 @@ import os
 import msgspec
 
 from engine.console.advice import ADVICE
+from engine.console.failing import warn_of_token
 from engine.console.interruptibly import interruptibly
 from engine.console.sizes import format_size
 from engine.console.streams import stderr, stdout
-from engine.library.finding import Request, credentials_for
+from engine.library.finding import Request, credentials_for, wants_hub_token
 from engine.library.fitting import available_memory
 from engine.model_path import ModelPath
 from engine.plain_text import printable
@@ -41,7 +42,10 @@ class VariantLine(msgspec.Struct, frozen=True, tag_field="event", tag="variant",
 def run_variants(text: str, revision: str | None, token: str | None, *, as_json: bool) -> int:
     """Print them; 0. Raises PathError, NotFound, UsageError, and what a listing raises."""
     path = Aliases(home()).parse(text)
-    credentials = credentials_for(Request(targets=(path,), token=token))
+    request = Request(targets=(path,), token=token)
+    credentials = credentials_for(request)
+    if wants_hub_token(request):
+        warn_of_token()
 
     def ask() -> Survey:
         from engine.transport.client import Client

@@ -18,6 +18,7 @@ _KINDS = {
     "disk": "the disk refused",
     "address": "the address cannot be asked",
     "range": "the answer does not fit what was asked for",
+    "page": "the server sent a web page",
     "expired": "the signed address has expired and is renewed",
     "connect": "cannot connect",
     "worker": "a worker process died and is replaced",

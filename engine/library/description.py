@@ -9,10 +9,10 @@ from typing import BinaryIO, TypeVar
 from engine.errors import EngineError, FormatError
 from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
-from engine.library.splits import missing_shards
 from engine.model_manifest import ModelManifest
 from engine.plain_text import printable
 from engine.safetensors_header import read_weights
+from engine.sources.splits import missing_shards
 from engine.store.disk import open_regular
 from engine.telemetry import Log
 

@@ -101,6 +101,12 @@ def credentials_for(request: Request) -> Credentials:
     return credentials
 
 
+def wants_hub_token(request: Request) -> bool:
+    """Whether the token of the environment goes along with a question, because none was typed."""
+    hub = hub_origins()
+    return not request.token and any(origin_of(_origins(path)[0]) in hub for path in request.targets)
+
+
 def _origins(path: ModelPath) -> list[str]:
     """Where a target's files are asked for; the Hub's names are one."""
     if path.url is not None:

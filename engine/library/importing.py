@@ -14,7 +14,6 @@ from engine.digest import Digest
 from engine.errors import DigestMismatch, EngineError, NotFound, PathError, StoreError, UsageError
 from engine.library.description import describe, fault_at
 from engine.library.shelves import Shelves, shelf_of
-from engine.library.splits import missing_shards, set_of
 from engine.library.views import views_of
 from engine.model_manifest import LOCAL_REGISTRY, ManifestManager, ModelManifest
 from engine.model_path import quantization_of
@@ -24,6 +23,7 @@ from engine.settings import MIB, home
 from engine.sources.listing import in_words
 from engine.sources.oci_layers import layers_of
 from engine.sources.oci_manifest import parse_manifest
+from engine.sources.splits import missing_shards, set_of
 from engine.store import layout
 from engine.store.at_work import at_work
 from engine.store.blobs import Blobs

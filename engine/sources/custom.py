@@ -59,12 +59,13 @@ class Custom:
     def ask(self, path: ModelPath, question: Callable[[HuggingFace | Oci], _T]) -> _T:
         """The answer in the first protocol that has one. Raises as list_files does, and what the question raises."""
         refused: dict[str, EngineError] = {}
-        for protocol in self._order(path):
+        known = self._known.protocol_of(self._origin)
+        for protocol in self._order(path, known):
             source = HuggingFace(self._origin) if protocol == _HUB else Oci()
             try:
                 found = question(source)
             except (NotFound, AccessDenied, NetworkError) as exc:
-                if isinstance(exc, NetworkError) and not _may_know_the_other(exc):
+                if isinstance(exc, NetworkError) and not _may_know_the_other(exc, is_known=protocol == known):
                     raise
                 _log.info("protocol.refused", origin=self._origin, protocol=protocol, error=str(exc))
                 refused[protocol] = exc
@@ -78,19 +79,22 @@ class Custom:
         """As Source says."""
         return self._source.refresh(client, file) if self._source else file
 
-    def _order(self, path: ModelPath) -> list[str]:
+    def _order(self, path: ModelPath, known: str | None) -> list[str]:
         """What to ask, in this order; a Hub's names have two parts, and its revisions are no digests."""
         if (path.pin and path.pin.startswith("sha256:")) or path.model_id.count("/") != 1:
             return [_OCI]
-        return [_OCI, _HUB] if self._known.protocol_of(self._origin) == _OCI else [_HUB, _OCI]
+        return [_OCI, _HUB] if known == _OCI else [_HUB, _OCI]
 
 
-def _may_know_the_other(exc: NetworkError) -> bool:
-    """Whether the server may know the other protocol all the same: it did answer, and does not ask for time. A server
-    that is none of a Hub need not answer a Hub's addresses well."""
+def _may_know_the_other(exc: NetworkError, *, is_known: bool) -> bool:
+    """Whether the server may know the other protocol all the same: it is there, and does not ask for time. A server
+    that is none of a Hub need not answer a Hub's addresses well, or at all; one that is_known for this protocol has an
+    outage."""
     if isinstance(exc, ProtocolViolation | RedirectRefused):
         return True
-    return exc.status not in (None, 407, *PUSHBACK_STATUS)
+    if is_known and (exc.status is None or exc.status >= 500):
+        return False
+    return exc.kind not in ("connect", "tls") and exc.status not in (407, *PUSHBACK_STATUS)
 
 
 def _none_fits(path: ModelPath, refused: dict[str, EngineError]) -> EngineError:

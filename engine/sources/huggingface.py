@@ -74,8 +74,9 @@ class HuggingFace:
     def __init__(self, endpoint: str) -> None:
         """`endpoint` is an http(s) URL, perhaps with a path, without a slash at its end. Raises UsageError."""
         if not _is_endpoint(endpoint):
+            # Not shown: a user, a password or a token may be what is wrong with it.
             raise UsageError(
-                f"HF_ENDPOINT must be a URL such as https://huggingface.co, not {endpoint[:100]!r}."
+                "HF_ENDPOINT must be a URL such as https://huggingface.co, without user, password, query and fragment."
             )
         self.endpoint = endpoint
         self._commits: dict[tuple[str, str], str] = {}

@@ -13,6 +13,7 @@ from posixpath import basename, dirname
 
 from engine.errors import NotFound
 from engine.sources.listing import Entry, in_words
+from engine.sources.splits import missing_shards, set_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _PIPELINE = "model_index.json"
@@ -30,12 +31,13 @@ def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -
     """Weights first, then their companions in the listing's order; empty when there are no safetensors.
 
     read_index is called at most once, with the index file, and returns the paths of the shards.
-    Raises NotFound when the index names a file that is not there.
+    Raises NotFound when the index names a file that is not there, or no weights, and when shards are missing.
     """
     by_path = {entry.path: entry for entry in entries}
     weights = _weights(by_path, read_index)
     if not weights:
         return []
+    _check_whole(weights, by_path)
     folders = {"", *(dirname(entry.path) for entry in weights)}
     if "modules.json" in by_path:  # sentence-transformers: 1_Pooling/config.json, 2_Dense/model.safetensors
         modules = {folder for folder in map(dirname, by_path) if _MODULE_FOLDER.fullmatch(folder)}
@@ -70,11 +72,31 @@ def _weights(by_path: dict[str, Entry], read_index: Callable[[Entry], Iterable[s
                 f"{INDEX} names files that the repository lacks: {in_words(missing)}. "
                 "Ask the repository's owner."
             )
+        if not any(map(_is_weights, names)):
+            raise NotFound(
+                f"{INDEX} names no weights: {in_words(names)}. "
+                "Choose files with --include, or ask the repository's owner."
+            )
         return [by_path[name] for name in names]
     found = [entry for path, entry in by_path.items() if _is_weights(path)]
     in_root = [entry for entry in found if "/" not in entry.path]
     below = [entry for entry in found if "/" in entry.path]
     return (below or in_root) if _PIPELINE in by_path else (in_root or below)
+
+
+def _check_whole(weights: list[Entry], by_path: dict[str, Entry]) -> None:
+    """Raises NotFound where a set of shards is not all there. Nobody knows the end of one that is counted from 0."""
+    paths = [entry.path for entry in weights]
+    from_zero = {set_of(path) for path in paths if "-00000-of-" in path}
+    missing = missing_shards(path for path in paths if set_of(path) not in from_zero)
+    if not missing:
+        return
+    absent = [name for name in missing if name not in by_path]
+    fault = "the repository lacks" if absent else f"{INDEX} does not name"
+    raise NotFound(
+        f"The model is split into several files, and {fault} {in_words(absent or missing)}. "
+        "Choose files with --include, or ask the repository's owner."
+    )
 
 
 def _is_weights(path: str) -> bool:

@@ -2,12 +2,13 @@
 
 import errno
 import os
-import stat
 from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 
 from engine.errors import NoSpace, StoreError
+from engine.regular_file import open_regular as open_regular  # noqa: PLC0414 - the disk's rules are all found here
+from engine.regular_file import read_small as read_small  # noqa: PLC0414 - likewise
 
 _FULL = {
     errno.ENOSPC: "the disk is full. Make room and run the same command again",
@@ -55,26 +56,6 @@ def disk_error(step: str, path: Path | str | None, number: int) -> StoreError:
         errno.ENAMETOOLONG: "The name is too long for this file system.",
     }
     return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What is there is kept.')}")
-
-
-def open_regular(path: Path | str, flags: int, mode: int = 0o666, *, may_be_link: bool = False) -> int:
-    """A descriptor of a regular file, never through a symbolic link unless told. Raises OSError, also for a pipe or a
-    device, and at once: without O_NONBLOCK the opening of a pipe would wait for somebody at its other end."""
-    links = 0 if may_be_link else os.O_NOFOLLOW
-    fd = os.open(path, flags | links | os.O_NONBLOCK | os.O_CLOEXEC, mode)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    return fd
-
-
-def read_small(path: Path | str, limit_bytes: int = 1 << 28) -> bytes:
-    """The content of a regular file, or of one that a link leads to. Raises OSError, also for what is larger."""
-    with os.fdopen(open_regular(path, os.O_RDONLY, may_be_link=True), "rb") as file:
-        content = file.read(limit_bytes + 1)
-    if len(content) > limit_bytes:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:

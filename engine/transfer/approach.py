@@ -12,6 +12,12 @@ from engine.spans import Span
 from engine.transfer.messages import Lease, Opened
 from engine.transport.retry import Failure
 
+_NO_PAGES = (
+    *(".gguf", ".ggml", ".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".onnx", ".tflite", ".h5"),
+    *(".npy", ".npz", ".msgpack", ".model", ".json", ".jsonl", ".parquet", ".llamafile"),
+    *(".zip", ".gz", ".tgz", ".zst", ".xz", ".bz2", ".7z", ".tar"),
+)
+"""Names that no page for people has."""
 Manner = Literal["ranges", "stream", "empty", "ask without range"]
 
 
@@ -76,6 +82,7 @@ class Approach:
             whole=whole,
             algorithms=algorithms if whole else (),
             accept=self._remote.accept,
+            is_never_a_page=not has_digest and self._remote.name.lower().endswith(_NO_PAGES),
             must_be_public=self._located is not None and self._must_be_public,
         )
 

@@ -69,6 +69,8 @@ class Lease(Message, frozen=True, array_like=True, tag="lease"):
     """How to hash what is sent back whole."""
     accept: str | None = None
     """The media types that the answer may have; None for any."""
+    is_never_a_page: bool = False
+    """Its name is that of weights or of an archive, and no digest judges what comes in their place."""
     must_be_public: bool = False
     """A public server has led to url, so its name may not have become a private address meanwhile."""
 

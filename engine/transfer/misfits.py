@@ -18,6 +18,7 @@ from engine.transport.ranges import fits, format_range, parse_content_range
 from engine.transport.retry import EXPIRED_STATUS, Failure, Kind, WireError
 from engine.transport.wire import Answer
 
+_PAGE = "sent a web page in place of the file. Is there a login in between?"
 Misfit = tuple[Kind, str]
 """Kind of failure, and what the server did, to be read after its address."""
 
@@ -30,6 +31,7 @@ def refuse_misfit(lease: Lease, answer: Answer, opened: Opened) -> None:
         raise _refused(lease, answer, opened)
     for misfit in (
         _misframed(answer),
+        _page_in_place(lease, answer),
         _of_another_version(lease, answer, opened),
         _misplaced(lease, answer, opened),  # before what it does not show, which may be all that a proxy says
         _of_an_unknown_version(lease, opened),
@@ -80,10 +82,17 @@ def _misframed(answer: Answer) -> Misfit | None:
     return None
 
 
+def _page_in_place(lease: Lease, answer: Answer) -> Misfit | None:
+    """Nothing else would tell that it is not the file, for the first answer says what the file is."""
+    if lease.is_never_a_page and _is_html(answer):
+        return "page", f"{_PAGE} If it is the file, say so with --sha256."
+    return None
+
+
 def _of_another_version(lease: Lease, answer: Answer, opened: Opened) -> Misfit | None:
     if lease.identity and (reason := _differs(lease, opened.identity)):
         if _is_page(lease, answer):
-            return "range", "sent a web page in place of the file. Is there a login in between?"
+            return "page", _PAGE
         is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)
         return "changed" if is_change else "range", reason
     return None
@@ -122,8 +131,11 @@ def _total_is_unknown(answer: Answer) -> bool:
 def _is_page(lease: Lease, answer: Answer) -> bool:
     """Whether it is for people to read, where the address is not. A portal's login looks so, with a version of its own
     even, and is no reason to throw away what is there."""
-    is_html = answer.headers.get("content-type", "").lower().startswith("text/html")
-    return is_html and not urlsplit(lease.url).path.lower().endswith((".html", ".htm", "/"))
+    return _is_html(answer) and not urlsplit(lease.url).path.lower().endswith((".html", ".htm", "/"))
+
+
+def _is_html(answer: Answer) -> bool:
+    return answer.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
 
 
 def _may_be_another_thing(lease: Lease, opened: Opened) -> bool:

@@ -18,11 +18,16 @@ import msgspec
 from engine.errors import PathError, UsageError
 from engine.plain_text import SECRET_NAMES, keep_secret
 from engine.plain_url import match_plain
+from engine.regular_file import read_small
+from engine.telemetry import Log
 from engine.transport.challenge import basic, repository_of
 
+_log = Log(__name__)
 HUB = "https://huggingface.co"
 _HUB_ORIGINS = (HUB, "https://hf.co", "https://hub-ci.huggingface.co")
-_TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGINGFACE_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+"""Where a token for the Hub is looked for, in this order, before its file."""
+_MAX_TOKEN_FILE = 1 << 16
 
 
 @lru_cache(maxsize=4096)
@@ -123,20 +128,44 @@ def hub_origins(environ: Mapping[str, str] = os.environ) -> frozenset[str]:
 
 def hub_token(environ: Mapping[str, str] = os.environ) -> str | None:
     """The user's Hub token: environment, else the file that the Hub's own tools write; None without one."""
-    for name in _TOKEN_VARIABLES:
+    for name in TOKEN_VARIABLES:
         if token := environ.get(name, "").strip():
             return token
-    return _token_in_file(environ)
+    found, fault = _in_token_file(environ)
+    if fault is not None:
+        _log.warning("token.unreadable", why=fault)
+    return found
 
 
-def _token_in_file(environ: Mapping[str, str]) -> str | None:
+def token_fault(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Why the file that would have the Hub's token cannot be used, in a sentence; None where it is not there, holds
+    one, or is not asked."""
+    is_set = any(environ.get(name, "").strip() for name in TOKEN_VARIABLES)
+    return None if is_set else _in_token_file(environ)[1]
+
+
+def _in_token_file(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The token in the file, and what is wrong with the file."""
     cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = environ.get("HF_HOME") or f"{cache}/huggingface"
     try:
         path = Path(environ.get("HF_TOKEN_PATH") or f"{home}/token").expanduser()
-        return path.read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError, RuntimeError):  # RuntimeError: there is no home folder to expand
-        return None
+        if str(path) == os.devnull:
+            return None, None
+        return read_small(path, _MAX_TOKEN_FILE).decode().strip() or None, None
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        RuntimeError,
+    ):  # the last: there is no home folder to expand
+        return None, None
+    except UnicodeDecodeError:
+        why = "it is no text in UTF-8"
+    except FileExistsError:
+        why = "it is a folder, a pipe or a device"
+    except OSError as exc:
+        why = exc.strerror or type(exc).__name__
+    return None, f"The Hub's token file {str(path)!r} cannot be read: {why}. No token is sent to the Hub."
 
 
 def hub_credentials(token: str | None, environ: Mapping[str, str] = os.environ) -> Credentials:

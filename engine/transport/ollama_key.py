@@ -15,11 +15,13 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from engine.model_path import OLLAMA_REGISTRY
+from engine.regular_file import read_small
 from engine.telemetry import redact
 from engine.transport.challenge import Challenge, TokenRequest, repository_of
 from engine.transport.retry import Failure, WireError
 
 _NO_BODY = b64encode(sha256(b"").hexdigest().encode()).decode()
+_MAX_KEY_FILE = 1 << 16
 _EXTRA = "pip install 'jarviscore-engine[ollama]'"
 
 
@@ -82,7 +84,7 @@ def _signature(place: Path, url: str) -> str:
             url,
         ) from exc
     try:
-        key = load_ssh_private_key(place.read_bytes(), password=None)
+        key = load_ssh_private_key(read_small(place, _MAX_KEY_FILE), password=None)
     except (OSError, ValueError, TypeError) as exc:  # TypeError: it wants a password
         raise _refused(f"The key {place} cannot be used: {exc}. `ollama signin` makes another.", url) from exc
     if not isinstance(key, Ed25519PrivateKey):

@@ -21,6 +21,7 @@ Kind = Literal[
     "status",     # a status that is no answer to a range
     "expired",    # a signed address that no longer holds
     "range",      # an answer that does not fit what was asked
+    "page",       # a web page in place of the file
     "changed",    # another version of the file
     "encoding",   # a content coding though identity was asked
     "redirect",   # refused redirect

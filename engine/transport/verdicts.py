@@ -42,7 +42,9 @@ def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> Eng
         message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."
     if failure.kind == "status" and not keeps:
         message += " Try again later."
-    return _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
+    error = _KINDS.get(failure.kind, NetworkError)(message, url=failure.url, status=failure.status)
+    error.kind = failure.kind
+    return error
 
 
 def _kept(keeps: bool) -> str:
@@ -52,6 +54,7 @@ def _kept(keeps: bool) -> str:
 _KINDS: dict[str, type[NetworkError]] = {
     "redirect": RedirectRefused,
     "range": ProtocolViolation,
+    "page": ProtocolViolation,
     "protocol": ProtocolViolation,
     "encoding": ProtocolViolation,
 }

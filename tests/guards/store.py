@@ -57,7 +57,7 @@ GUARDS = (
     ),
     Guard(
         "no link is followed in a part's folder",
-        "engine/store/disk.py",
+        "engine/regular_file.py",
         "links = 0 if may_be_link else os.O_NOFOLLOW",
         "links = 0",
         (f"{_JOURNAL}::test_symlink_is_refused",),

@@ -74,3 +74,14 @@ def test_store_that_cannot_be_written(jarvis: Jarvis, hub: Origin, tmp_path: Pat
     (tmp_path / "file").touch()
     result = jarvis("doctor", env=at(hub, JARVIS_HOME=str(tmp_path / "file/store"))).check(1)
     assert "JARVIS_HOME" in finding(result, "disk")
+
+
+@pytest.mark.parametrize("token", ["", "hf_0123456789abcdefXY"])
+@pytest.mark.parametrize("page", [b"<html>Log in</html>", b"[]", b'{"name": 5}'])
+def test_a_login_in_between_is_no_good_link(
+    jarvis: Jarvis, origin_factory: Callable[..., Origin], page: bytes, token: str
+) -> None:
+    """What answers 200 with something else accepts no token."""
+    portal = origin_factory({"api/whoami-v2": page})
+    line = finding(jarvis("doctor", env=at(portal, HF_TOKEN=token)).check(0), "link")
+    assert line.startswith("note") and "not as a Hub does" in line and "accepts" not in line

@@ -1,5 +1,6 @@
 """One thing after the other: faults that a single one would not tell, within a run and from run to run."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,19 @@ def test_a_run_that_is_refused_takes_nothing_away(trial: Trial, status: int, cod
     assert refusal.fired
     assert trial.segments_on_disk() == held
     trial.finish(at_least_held=held)
+
+
+@pytest.mark.row("sequence/page-at-first")
+def test_a_page_in_the_first_answer_gets_no_name_of_weights(trial: Trial) -> None:
+    """Nothing is known of the file yet but its name; who knows better says so with a digest."""
+    page = {"Content-Type": "text/html; charset=utf-8"}
+    trial.origin.fault("status", code=200, body=PAGE, headers=page)
+    failed = trial.pull("--retries", 1, *trial.in_threads, code=5)
+    trial.assert_failed(failed, r"model\.gguf sent a web page", "login", "--sha256")
+    assert "the server sent a web page, again in" in failed.stderr
+    assert trial.origin.fired("status") == 2
+    trial.pull(*trial.in_threads, "--sha256", hashlib.sha256(PAGE).hexdigest())
+    assert trial.target.read_bytes() == PAGE
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"%s"'], ids=["strong", "weak"])

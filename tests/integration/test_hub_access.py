@@ -1,6 +1,7 @@
 """Who may read what at a Hub, and at which revision: whole pulls against one that behaves as huggingface.co does."""
 
 import json
+import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -56,8 +57,9 @@ def test_a_revision_is_pulled_as_it_is(
         ["https://huggingface.co/acme/model-GGUF/tree/refs/pr/3"],
         ["https://huggingface.co/acme/model-GGUF/blob/refs/pr/3/model-Q4_K_M.gguf"],
         ["https://huggingface.co/acme/model-GGUF/resolve/refs%2Fpr%2F3/model-Q4_K_M.gguf"],
+        ["{endpoint}/acme/model-GGUF/blob/refs/pr/3/model-Q4_K_M.gguf"],
     ],
-    ids=["tag", "option", "tree", "blob", "resolve"],
+    ids=["tag", "option", "tree", "blob", "resolve", "endpoint"],
 )
 def test_a_pull_request_in_any_spelling(
     hub: Hub, jarvis: Callable[..., Any], tmp_path: Path, words: list[str]
@@ -65,6 +67,7 @@ def test_a_pull_request_in_any_spelling(
     """As tag, as option, and as the addresses that its pages and files have."""
     hub.add(REPO, {NAME: gguf("main")})
     hub.add(REPO, {NAME: gguf("proposed")}, revisions=["refs/pr/3"])
+    words = [word.format(endpoint=hub.site.base) for word in words]
     jarvis("pull", *words, "-d", tmp_path / "out", "--quiet").check()
     assert (tmp_path / "out" / NAME).read_bytes() == gguf("proposed")
 
@@ -95,6 +98,28 @@ def user_file(home: Path, *parts: str) -> Path:
     path = home.parent.joinpath(*parts)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@pytest.mark.parametrize("kind", ["pipe", "no text"])
+@pytest.mark.row("attack/31-token-file")
+def test_a_token_file_that_cannot_be_read_is_told(
+    hub: Hub, jarvis: Callable[..., Any], tmp_path: Path, kind: str
+) -> None:
+    """In one line before the error that a private repository ends in; a public one comes all the same, and where a
+    token is typed nobody is told of the file."""
+    hub.add(REPO, {NAME: gguf("private")}, bearer=TOKEN)
+    hub.add("acme/public-GGUF", {NAME: gguf("public")})
+    file = tmp_path / "token"
+    os.mkfifo(file) if kind == "pipe" else file.write_bytes(TOKEN.encode("utf-16"))
+    words, env = ("-d", tmp_path / "out", "--quiet"), {"HF_TOKEN_PATH": str(file)}
+    refused = jarvis("pull", REPO, *words, env=env)
+    assert refused.code in (3, 4)
+    warning, error = refused.stderr.splitlines()
+    assert warning.startswith(f"warning: The Hub's token file {str(file)!r} cannot be read: ")
+    assert error.startswith("error: ")
+    assert "warning: The Hub's" in jarvis("pull", "acme/public-GGUF", *words, env=env).check().stderr
+    assert "warning" not in jarvis("pull", REPO, *words, "--token", TOKEN, env=env).check().stderr
+    assert "cannot be read" in jarvis("doctor", env=env).check().stdout
 
 
 WAYS = [

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.command import Command
 from tests.integration.trial import MIB, Trial, wait_until
 from tests.origin import File, Origin, Pattern
 
@@ -93,3 +94,37 @@ def test_variants_take_a_token_from_standard_input(jarvis: Callable[..., Any], h
     """As pull does."""
     result = jarvis("variants", "localhost:1/team/tiny", "--token", "-", stdin=b"two words\n")
     assert result.code == 2 and "two words" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [f"http://bob:{TOKEN}@127.0.0.1:1/hf", f"http://127.0.0.1:1/?token={TOKEN}", f"{TOKEN}@127.0.0.1:1"],
+)
+@pytest.mark.row("attack/31-secrets-typed")
+def test_an_endpoint_that_is_refused_is_not_shown(command: Command, endpoint: str) -> None:
+    """The variable is named, and not what is in it."""
+    for words in (
+        ["pull", "ns/repo", "--dry-run"],
+        ["pull", "ns/repo", "--json"],
+        ["variants", "ns/repo"],
+        ["doctor"],
+    ):
+        result = command.run(*words, env={"HF_ENDPOINT": endpoint})
+        assert result.code == (0 if words == ["doctor"] else 2)
+        assert "HF_ENDPOINT" in result.stdout + result.stderr
+        assert TOKEN not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "http://127.0.0.1:1"])
+@pytest.mark.parametrize("user", [TOKEN, f"bob:{TOKEN}"])
+@pytest.mark.row("attack/31-secrets-typed")
+def test_a_password_before_a_host_is_refused_and_not_shown(command: Command, user: str, host: str) -> None:
+    """With and without a scheme; the error says where credentials belong."""
+    scheme, slashes, rest = host.rpartition("//")
+    target = f"{scheme}{slashes}{user}@{rest}/ns/repo:v1"
+    for words in ([], ["--json"]):
+        result = command.run("pull", target, *words).check(2)
+        assert (
+            "a user or password in a URL is refused, use --header or --token" in result.stdout + result.stderr
+        )
+        assert TOKEN not in result.stdout + result.stderr

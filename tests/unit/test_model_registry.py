@@ -384,6 +384,26 @@ def test_full_url_by_registry(monkeypatch):
         ModelRegistry.parse("a/b").full_url("../x")
 
 
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://127.0.0.1:9/hub/"])
+def test_pages_of_the_endpoint_are_those_of_the_hub(monkeypatch, endpoint):
+    """What HF_ENDPOINT names has the Hub's own addresses; what is no page of a model there stays a file or a model."""
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
+    at, parse = endpoint.rstrip("/"), ModelRegistry.parse
+    assert parse(f"{at}/a/b/blob/main/d/x.gguf") == hub("a", "b", filename="d/x.gguf")
+    assert parse(f"{at}/a/b/raw/v1/x.json?download=true") == hub("a", "b", "v1", filename="x.json")
+    assert parse(f"{at}/a/b/tree/v2").revision == "v2"
+    assert parse(f"{at.removeprefix('http://')}/a/b/blob/main/x.gguf") == hub("a", "b", filename="x.gguf")
+    for page, advice in (
+        ("tree/main/d", "--include 'd/"),
+        ("discussions", "hf.co/a/b"),
+        ("blob/main", "hf.co/a/b"),
+    ):
+        with pytest.raises(PathError, match=advice):
+            parse(f"{at}/a/b/{page}")
+    assert parse(f"{at}/files/deep/model.gguf").url == f"{at}/files/deep/model.gguf"
+    assert parse("http://127.0.0.1:8/a/b/blob/main/x.gguf").url
+
+
 HUB, JARVIS = "https://huggingface.co", "https://models.jarviscore.ai/community"
 NEMO = "Mistral-Nemo-Instruct-2407"
 MISTRAL = f"second-state/{NEMO}-GGUF"

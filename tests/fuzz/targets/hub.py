@@ -6,12 +6,12 @@ from typing import Any, cast
 from hypothesis import strategies as st
 
 from engine.errors import EngineError, NotFound
-from engine.library.splits import missing_shards, set_of
 from engine.remote_file import RemoteFile
 from engine.server import oci_manifests
 from engine.sources import gguf, safetensors
 from engine.sources.huggingface import HuggingFace
 from engine.sources.listing import Entry
+from engine.sources.splits import missing_shards, set_of
 from tests.fuzz.canned import choices, client, pull
 from tests.fuzz.documents import HEX, anything, as_json, joined, one_of, record, sizes
 from tests.fuzz.target import simple
@@ -133,7 +133,7 @@ split_names = simple(
             b"-00001-of-00002 .gguf .GGUF mmproj Q4_K_M / .safetensors model - modules.json model_index.json"
         ).split(),
     ),
-    "library/splits.py",
+    "sources/splits.py",
     "sources/gguf.py",
     "sources/safetensors.py",
 )(_split_names)

@@ -26,6 +26,16 @@ HUB = {
 OCI = {"v2/ns/m/manifests/latest": MANIFEST}
 
 
+def strike(origin, path, how):
+    """From now on this path is answered with a status, in a circle, or not at all."""
+    if how == "loop":
+        origin.fault("redirect_loop", path=path)
+    elif how == "silence":
+        origin.fault("close_without_answer", path=path)
+    else:
+        origin.fault("status", path=path, code=how)
+
+
 @pytest.fixture
 def ask(origin_factory, tmp_path):
     """Ask an origin with these files for a model: names of the files, and which paths were asked for."""
@@ -101,31 +111,16 @@ def test_access_denied(ask, origin_factory):
         ask(origin)
 
 
-@pytest.mark.parametrize("code", [400, 405, 418, 500, 501, 502])
-def test_a_front_that_answers_a_hubs_addresses_badly(ask, origin_factory, code):
-    """A registry is none of a Hub: whatever it says there, it is asked as a registry."""
-    origin = origin_factory(OCI)
-    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
-    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
-    assert origin.fired("status") == 1
-
-
-def test_a_front_that_redirects_in_circles(ask, origin_factory):
-    """Likewise."""
-    origin = origin_factory(OCI)
-    origin.fault("redirect_loop", path="api/models/ns/m/revision/main")
-    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
-    assert origin.fired("redirect_loop") > 1
-
-
 @pytest.mark.parametrize(
-    ("code", "kind"), [(400, NotFound), (405, NotFound), (501, NotFound), (500, NetworkError)]
+    ("code", "kind"),
+    [(400, NotFound), (405, NotFound), (501, NotFound), (500, NetworkError), ("silence", NetworkError)],
 )
 def test_neither_where_one_is_answered_badly(ask, origin_factory, code, kind):
     """A server that fails may have it; one that has no such addresses has not, where the other answer is 404."""
     origin = origin_factory({})
-    origin.fault("status", path="api/models/ns/m/revision/main", code=code)
-    with pytest.raises(kind, match=rf"as a Hub: .*{code}.*as an OCI registry: .*does not exist"):
+    strike(origin, "api/models/ns/m/revision/main", code)
+    told = "broke the connection" if code == "silence" else code
+    with pytest.raises(kind, match=rf"as a Hub: .*{told}.*as an OCI registry: .*does not exist"):
         ask(origin)
 
 
@@ -145,6 +140,29 @@ def test_nobody_there(ask, origin_factory):
     origin.close()
     with pytest.raises(NetworkError, match="Cannot connect"):
         ask(origin)
+
+
+@pytest.mark.parametrize("code", [400, 405, 418, 500, 501, 502, "loop", "silence"])
+@pytest.mark.row("attack/registry-behind-a-front")
+def test_a_front_that_does_not_know_the_hub(ask, origin_factory, code):
+    """Proxies answer addresses that they do not know in many ways: the registry behind them is asked all the same."""
+    origin = origin_factory(OCI)
+    strike(origin, "api/models/ns/m/revision/main", code)
+    assert ask(origin)[0] == ["m-latest.gguf", "m-latest.config.json"]
+    assert ask(origin)[1] == list(OCI)
+
+
+@pytest.mark.parametrize("code", [500, 503, "silence", 429])
+def test_an_outage_of_a_known_hub(ask, origin_factory, code):
+    """It is told as that, and nobody is asked in another protocol."""
+    origin = origin_factory(HUB)
+    ask(origin)
+    strike(origin, "api/models/ns/m/revision/main", code)
+    before = len(origin.requests)
+    with pytest.raises(NetworkError) as caught:
+        ask(origin)
+    assert "both protocols" not in str(caught.value)
+    assert {record.path for record in origin.requests[before:]} == {"api/models/ns/m/revision/main"}
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"a": 5}', b"\xff", b"[" * 99999, b"x" * (2 << 20)])

@@ -187,6 +187,35 @@ NOT_FOUND = [
 ]
 
 
+SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
+INDEX = "model.safetensors.index.json"
+HALF = [
+    ([SHARDS[0], SHARDS[2], "config.json"], [], f"the repository lacks {SHARDS[1]}."),
+    ([f"unet/{SHARDS[0]}", "model_index.json"], [], f"lacks unet/{SHARDS[1]}, unet/{SHARDS[2]}."),
+    ([*SHARDS[:2], INDEX], SHARDS[:2], f"the repository lacks {SHARDS[2]}."),
+    ([*SHARDS, INDEX], SHARDS[:2], f"{INDEX} does not name {SHARDS[2]}."),
+    ([*SHARDS, INDEX, "config.json"], ["config.json"], f"{INDEX} names no weights: config.json."),
+    ([*SHARDS, INDEX], [], f"{INDEX} names no weights: none."),
+]
+
+
+@pytest.mark.parametrize(("paths", "index", "told"), HALF)
+@pytest.mark.row("attack/shards-missing")
+def test_half_a_safetensors_model_is_none(paths, index, told):
+    """Shards that are missing, from the repository or from its index, are named, and patterns take what there is."""
+    with pytest.raises(NotFound) as caught:
+        chosen(paths, index=index)
+    assert told in str(caught.value)
+    assert chosen(paths, index=index, include=("*",)) == paths
+
+
+def test_shards_that_are_whole():
+    """With and without an index, beside files of another set, and counted from 0, as some do."""
+    assert chosen(SHARDS) == SHARDS
+    assert chosen([*SHARDS, "other.safetensors", INDEX], index=SHARDS) == [*SHARDS, INDEX]
+    assert chosen(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])
+
+
 @pytest.mark.parametrize(("paths", "text", "choice", "told"), NOT_FOUND)
 def test_select_says_what_exists(paths, text, choice, told):
     """What is not there is NotFound, with no fallback, and a list of what is there."""

@@ -48,6 +48,11 @@ WRITTEN = [
     ("total unknown", lease(identity=KNOWN), answer(**GOOD | {"content_range": "bytes 8-15/*"})),
     ("clipped at the end", lease(Span(96, 104)), answer(content_range="bytes 96-99/100", content_length="4")),
     ("identity coding, said", lease(), answer(**GOOD, content_encoding="Identity")),
+    (
+        "a page at first, where a page may be meant",
+        lease(is_probe=True),
+        answer(200, content_length="65", content_type="text/html"),
+    ),
     ("empty coding", lease(), answer(**GOOD, content_encoding="")),
     (
         "digest decides, so another ETag is let be",
@@ -160,7 +165,13 @@ REFUSED = [
         "a page of somebody else's with a version",
         lease(identity=KNOWN),
         answer(200, content_length="65", etag='"p"', content_type="text/html; charset=utf-8"),
-        "range",
+        "page",
+    ),
+    (
+        "a page at first, in place of weights",
+        lease(is_probe=True, is_never_a_page=True),
+        answer(200, content_length="65", content_type="Text/HTML; charset=utf-8"),
+        "page",
     ),
     ("a page of somebody else's", lease(identity=KNOWN), answer(200, content_length="65"), "range"),
     (

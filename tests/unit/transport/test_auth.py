@@ -1,5 +1,7 @@
 """Credentials: who gets them, who does not, and where a token is looked for."""
 
+import os
+
 import pytest
 
 from engine.errors import EngineError
@@ -10,6 +12,7 @@ from engine.transport.auth import (
     hub_origins,
     hub_token,
     origin_of,
+    token_fault,
 )
 
 TOKEN = "hf_secret"
@@ -178,11 +181,21 @@ def test_token_file_places(tmp_path, monkeypatch):
 
 
 def test_token_file_unreadable(tmp_path):
-    """A token file that is missing, empty, a folder or no text is no token and no error."""
+    """A token file that is no text, too long, or no file is no token, and why is told; nobody waits for a pipe. Where
+    none is, where it is empty, and where a variable holds the token, nothing is to be told."""
     (tmp_path / "empty").write_text("\n")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    for name in ("missing", "empty", "binary", "."):
-        assert hub_token({"HF_TOKEN_PATH": str(tmp_path / name)}) is None
+    (tmp_path / "binary").write_bytes("hf_token".encode("utf-16"))
+    (tmp_path / "long").write_bytes(b"x" * 70_000)
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("missing", "empty", "empty/x", "/dev/null"):
+        where = {"HF_TOKEN_PATH": str(tmp_path / name)}
+        assert (hub_token(where), token_fault(where)) == (None, None)
+    for name in ("binary", "long", "loop", "pipe", ".", "/dev/zero"):
+        where = {"HF_TOKEN_PATH": str(tmp_path / name)}
+        assert hub_token(where) is None
+        assert f"{str(tmp_path / name)!r} cannot be read: " in (token_fault(where) or "")
+        assert token_fault({**where, "HF_TOKEN": "hf_x"}) is None
 
 
 def test_token_without_a_home():

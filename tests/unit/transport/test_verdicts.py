@@ -39,6 +39,7 @@ KINDS = {
     "denied": AccessDenied,
     "redirect": RedirectRefused,
     "range": ProtocolViolation,
+    "page": ProtocolViolation,
     "protocol": ProtocolViolation,
     "encoding": ProtocolViolation,
     "address": PathError,

@@ -1,8 +1,8 @@
-"""engine.library.splits: what of a split set is missing."""
+"""engine.sources.splits: what of a split set is missing."""
 
 import pytest
 
-from engine.library.splits import missing_shards
+from engine.sources.splits import missing_shards
 
 CASES = [
     ([], []),
