@@ -38,6 +38,8 @@ _QUANT_IN_NAME = re.compile(
 )
 """The same within a file's name, but only the endings that exist: in M-Q8_0_pt.gguf, pt is no part of it."""
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::([0-9]{1,5}))?", re.ASCII)
+_USER = re.compile(r"^[^/]*:[^/]*@(?=[^@]*/)")
+"""User and password before a host; what is behind a model's @ has no slash, or stands behind one."""
 _HOST_NAME = re.compile(
     r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 )
@@ -146,7 +148,7 @@ def with_quantization(filename: str, quantization: str) -> str:
 
 
 def path_fault(text: str, why: str) -> PathError:
-    shown = redact(text) if "://" in text else text
+    shown = redact(text) if "://" in text else _USER.sub("", text.partition("?")[0])
     return PathError(
         f"Not a model path: {shown[:120]!r}: {why}. Examples: mistral, hf.co/namespace/repository:Q4_K_M."
     )

@@ -75,7 +75,8 @@ class HuggingFace:
         """`endpoint` is an http(s) URL, perhaps with a path, without a slash at its end. Raises UsageError."""
         if not _is_endpoint(endpoint):
             raise UsageError(
-                f"HF_ENDPOINT must be a URL such as https://huggingface.co, not {endpoint[:100]!r}."
+                "HF_ENDPOINT must be a URL such as https://huggingface.co, without user, password, query or fragment. "
+                "What stands there is none."
             )
         self.endpoint = endpoint
         self._commits: dict[tuple[str, str], str] = {}
