@@ -9,6 +9,7 @@ double the download.
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from itertools import islice
 from posixpath import basename, dirname
 
 from engine.errors import NotFound
@@ -23,6 +24,8 @@ _COMPANIONS = (
     "configuration_*.py", "modeling_*.py", "tokenization_*.py", "processing_*.py", "image_processing_*.py",
 )  # fmt: skip
 _NOT_COMPANIONS = ("*.bin.index.json", "*.h5.index.json", "*.msgpack.index.json", "*.onnx*", "*.bin", "*.h5")
+_SHARD = re.compile(r"(?P<prefix>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5,6})\.safetensors", re.ASCII)
+_NAMED = 20
 _MODULE_FOLDER = re.compile(r"[0-9]+_\w+", re.ASCII)
 
 
@@ -30,7 +33,8 @@ def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -
     """Weights first, then their companions in the listing's order; empty when there are no safetensors.
 
     read_index is called at most once, with the index file, and returns the paths of the shards.
-    Raises NotFound when the index names a file that is not there.
+    Raises NotFound when the index names a file that is not there, or none with weights, and when without an index a
+    file of a set is missing.
     """
     by_path = {entry.path: entry for entry in entries}
     weights = _weights(by_path, read_index)
@@ -70,11 +74,32 @@ def _weights(by_path: dict[str, Entry], read_index: Callable[[Entry], Iterable[s
                 f"{INDEX} names files that the repository lacks: {in_words(missing)}. "
                 "Ask the repository's owner."
             )
+        if not any(map(_is_weights, names)):
+            raise NotFound(f"{INDEX} names no file with weights. Ask the repository's owner.")
         return [by_path[name] for name in names]
     found = [entry for path, entry in by_path.items() if _is_weights(path)]
     in_root = [entry for entry in found if "/" not in entry.path]
     below = [entry for entry in found if "/" in entry.path]
-    return (below or in_root) if _PIPELINE in by_path else (in_root or below)
+    weights = (below or in_root) if _PIPELINE in by_path else (in_root or below)
+    _check_sets(weights)
+    return weights
+
+
+def _check_sets(weights: list[Entry]) -> None:
+    """Where there is no index, names alone tell what belongs together."""
+    sets: dict[tuple[str, str], set[int]] = {}
+    for entry in weights:
+        if match := _SHARD.fullmatch(entry.path):
+            sets.setdefault((match["prefix"], match["count"]), set()).add(int(match["number"]))
+    for (prefix, count), numbers in sets.items():
+        if (missing := int(count) - len(numbers)) > 0:
+            lacking = (number for number in range(1, int(count) + 1) if number not in numbers)
+            names = (f"{prefix}-{number:05d}-of-{count}.safetensors" for number in islice(lacking, _NAMED))
+            more = f" and {missing - _NAMED} more" if missing > _NAMED else ""
+            raise NotFound(
+                f"{prefix} is split into {int(count)} files, and the repository lacks {in_words(names)}{more}. "
+                "Ask the repository's owner."
+            )
 
 
 def _is_weights(path: str) -> bool:
