@@ -81,7 +81,10 @@ def _chosen(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iter
     if wish.file is not None:
         return _named(entries, wish.file, whole=wish.whole)
     if wish.include:
-        return _matching(entries, wish) or _nothing(entries, f"No file matches {' '.join(wish.include)!r}")
+        left = f" and not {' '.join(wish.exclude)!r}" if wish.exclude else ""
+        return _matching(entries, wish) or _nothing(
+            entries, f"No file matches {' '.join(wish.include)!r}{left}"
+        )
     pool = _matching(entries, wish)
     if wish.quant is not None or any(gguf.is_model(entry.path) for entry in pool):
         if not any(gguf.is_model(entry.path) for entry in pool):

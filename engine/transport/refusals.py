@@ -34,11 +34,11 @@ def refusal(
     has_lapsed: the address has given a part of the file before, and that is kept.
     """
     known = {name.lower(): value for name, value in headers.items()}
-    shown, said = redact(url), _said_by_server(known, body)
+    shown, said = redact(url), said_by_server(known, body)
     by_code = _by_error_code(known.get("x-error-code", ""), url, said)
     if by_code is None and has_lapsed and status in _LAPSED and not (model_page(url) or repository_of(url)):
         return _lapsed(status, shown, said)
-    return by_code or _by_status(status, shown, said, known, advice=_token_advice(url))
+    return by_code or _by_status(status, shown, said, known, advice=token_advice(url))
 
 
 def model_page(url: str) -> str | None:
@@ -54,7 +54,7 @@ def model_page(url: str) -> str | None:
 
 
 def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
-    shown, page, advice = redact(url), model_page(url), _token_advice(url)
+    shown, page, advice = redact(url), model_page(url), token_advice(url)
     name = page or shown
     match code:
         case "RepoNotFound":
@@ -87,7 +87,7 @@ def _lapsed(status: int, shown: str, said: str) -> EngineError:
     )
 
 
-def _token_advice(url: str) -> str:
+def token_advice(url: str) -> str:
     """What to do without a right to url: of credentials, those that would be sent there."""
     try:
         host, repository = urlsplit(url).hostname, repository_of(url)
@@ -169,7 +169,7 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *
     return NetworkError(f"{shown}: {advice}{said}{reference}", url=shown, status=status)
 
 
-def _said_by_server(headers: Mapping[str, str], body: bytes) -> str:
+def said_by_server(headers: Mapping[str, str], body: bytes) -> str:
     """What the server says, or nothing: a stranger's text, bounded, without what plays with a terminal."""
     text = _clean(headers.get("x-error-message") or _error_field(body))
     if len(text) > _MAX_SAID:

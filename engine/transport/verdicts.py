@@ -36,7 +36,8 @@ def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> Eng
     if failure.kind == "address":
         return PathError(failure.message)
     if failure.kind == "denied":
-        return AccessDenied(failure.message)
+        kept = " What was received is kept, and the same command resumes." if keeps else ""
+        return AccessDenied(failure.message + kept)
     message = failure.message
     if attempts > 1:
         message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."

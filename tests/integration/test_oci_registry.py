@@ -337,6 +337,30 @@ def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tls: Certifica
         assert kept and not [p for p in kept if secret.encode() in p.read_bytes()]
 
 
+def test_a_token_that_is_not_renewed(
+    spawn: Callable[..., Running], tls: Certificates, tmp_path: Path
+) -> None:
+    """Once it has expired in mid-pull and no other is given: exit 4, of which model, what to do, and what is kept."""
+    with TokenServer(tmp_path, tls=tls) as tokens:
+        filler = tokens.token("repository:u/m:pull,push")
+        with docker_registry(
+            tmp_path / "registry", auth=tokens.auth, authorization=f"Bearer {filler}"
+        ) as registry:
+            registry.put_model("u/m", "v1", MODEL)
+            tokens.life_s = 2
+            running = spawn(
+                "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "2MB/s", "--json",
+                "-c", 2, "-p", 0, "--segment-size", "1MiB", "--cacert", tls.cacert,
+            )  # fmt: skip
+            running.wait_output(lambda out, _: any(progress(out)), "progress", timeout_s=60)
+            tokens.user = "nobody:else"
+            result = running.wait().check(4)
+    (error,) = [event for event in result.events_named("error") if event["file"].endswith(".gguf")]
+    assert "gives no token for u/m (401): pass --token USER:PASSWORD" in error["message"]
+    assert "is kept, and the same command resumes" in error["message"]
+    assert error["kept_bytes"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "token", "methods"),
     [
