@@ -84,6 +84,20 @@ GUARDS = (
         ("tests/integration/test_hub_source.py::test_next_page_elsewhere_is_refused",),
     ),
     Guard(
+        "a relation that is none hides no next page",
+        "engine/sources/links.py",
+        "if not types or not all(map(_RELATION.fullmatch, types)):",
+        "if False:",
+        ("tests/unit/sources/test_links.py::test_what_cannot_be_read",),
+    ),
+    Guard(
+        "what came is not given up with the file",
+        "engine/transfer/assembly.py",
+        "if self.plan is None or self.proof is None or self.plan.written_bytes or self.proof.checks:",
+        "if self.plan is None or self.proof is None:",
+        ("tests/integration/test_faults_manifests.py::test_a_refusal_takes_nothing_away_that_came",),
+    ),
+    Guard(
         "a file's name does not lie too deep",
         "engine/remote_file.py",
         "if len(parts) > _MAX_PARTS",
