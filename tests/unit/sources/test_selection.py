@@ -175,6 +175,12 @@ NOT_FOUND = [
     (BARTOWSKI, "ns/repo:x.gguf", {}, ["'x.gguf'", "M-Q4_K_M.gguf"]),
     (BARTOWSKI, "ns/repo", {"include": ("*.bin",)}, ["*.bin", "README.md"]),
     (
+        BARTOWSKI,
+        "ns/repo",
+        {"include": ("*.gguf",), "exclude": ("*Q*", "M*")},
+        ["All that matches '*.gguf' is excluded by '*Q* M*'", "README.md"],
+    ),
+    (
         ["M-Q4_K_M-00001-of-00003.gguf"],
         "ns/repo",
         {},
