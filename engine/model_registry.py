@@ -342,7 +342,9 @@ def _page_below_endpoint(scheme: str, host: str, path: str) -> str | None:
     """The path within the Hub that HF_ENDPOINT names, where the URL is that of a page or of a file there."""
     url, base = f"{scheme}://{host}/{path}", f"{hub_endpoint()}/"
     parts = url[len(base) :].split("/") if url.lower().startswith(base.lower()) else []
-    is_page = _is_hub_view(parts, HUB_REGISTRY) or parts[2:3] == ["discussions"]
+    is_page = parts[2:3] != ["resolve"] and (
+        _is_hub_view(parts, HUB_REGISTRY) or parts[2:3] == ["discussions"]
+    )
     return "/".join(parts) if is_page else None
 
 

@@ -69,6 +69,10 @@ class Credentials(msgspec.Struct, frozen=True):
             headers["Authorization"] = f"Bearer {token}"
         return headers
 
+    def are_given(self, url: str) -> bool:
+        """Whether the user gave something secret for requests to this URL; a token that was earned is not theirs."""
+        return any(SECRET_NAMES.search(name) for name in self.by_origin.get(origin_of(url), {}))
+
     def with_headers(self, url: str, headers: Mapping[str, str]) -> Self:
         """A copy in which the origin of url also gets these headers. Raises UsageError for what no header can hold."""
         for name, value in headers.items():

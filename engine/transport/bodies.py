@@ -75,6 +75,7 @@ def status_failure(answer: Answer) -> Failure:
         retry_after_s=parse_retry_after(answer.headers),
         headers={k.lower(): conceal(v[:500]) for k, v in answer.headers.items() if k.lower() in EXPLAINING},
         body=_concealed(body),
+        is_despite_credentials=answer.has_credentials,
     )
 
 

@@ -21,24 +21,37 @@ _API = re.compile(
 )
 _RESOLVE = re.compile(r"^(?P<prefix>.*?)/(?P<repo>[^/]+(?:/[^/]+)?)/resolve/")
 _MAX_SAID = 200
+_MAY_READ = "check that the token that was given may read it"
+KEPT = "What was received is kept, and the same command resumes."
 _LAPSED = frozenset({401, 403, 410})
 """What web servers answer to a signed address whose time is over (nginx's secure_link: 403 or 410, as configured)."""
 
 
 def refusal(
-    url: str, status: int, headers: Mapping[str, str], body: bytes = b"", *, has_lapsed: bool = False
+    url: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes = b"",
+    *,
+    has_lapsed: bool = False,
+    keeps: bool = False,
+    is_despite_credentials: bool = False,
 ) -> EngineError:
     """The error for a status that trying again will not change. The caller raises it.
 
     `headers` may be spelt in any case. `body` may be cut: it is only read for the server's own explanation.
-    has_lapsed: the address has given a part of the file before, and that is kept.
+    has_lapsed: the address has given a part of the file before. keeps: that, or what else has come, is kept.
+    is_despite_credentials: the user's went along, so that the advice is to look at them.
     """
     known = {name.lower(): value for name, value in headers.items()}
-    shown, said = redact(url), said_by_server(known, body)
-    by_code = _by_error_code(known.get("x-error-code", ""), url, said)
+    shown, said = redact(url), _said_by_server(known, body)
+    advice = _MAY_READ if is_despite_credentials else _token_advice(url)
+    kept = f" {KEPT}" if keeps else ""
+    by_code = _by_error_code(known.get("x-error-code", ""), url, said + kept, advice=advice)
     if by_code is None and has_lapsed and status in _LAPSED and not (model_page(url) or repository_of(url)):
         return _lapsed(status, shown, said)
-    return by_code or _by_status(status, shown, said, known, advice=token_advice(url))
+    given = _where_given(url) if is_despite_credentials else None
+    return by_code or _by_status(status, shown, said + kept, known, advice=advice, given=given)
 
 
 def model_page(url: str) -> str | None:
@@ -53,8 +66,8 @@ def model_page(url: str) -> str | None:
     return f"{parts.scheme}://{parts.netloc}{match['prefix']}/{match['repo']}"
 
 
-def _by_error_code(code: str, url: str, said: str) -> EngineError | None:
-    shown, page, advice = redact(url), model_page(url), token_advice(url)
+def _by_error_code(code: str, url: str, said: str, *, advice: str) -> EngineError | None:
+    shown, page = redact(url), model_page(url)
     name = page or shown
     match code:
         case "RepoNotFound":
@@ -87,7 +100,16 @@ def _lapsed(status: int, shown: str, said: str) -> EngineError:
     )
 
 
-def token_advice(url: str) -> str:
+def _where_given(url: str) -> str:
+    """Where the credentials may have come from that were sent to url in vain."""
+    if _is_hubs(url):
+        return "--token, HF_TOKEN or the Hub's token file (`jarvis doctor`)"
+    return (
+        "--token, which is USER:PASSWORD or the token itself" if repository_of(url) else "--token or --header"
+    )
+
+
+def _token_advice(url: str) -> str:
     """What to do without a right to url: of credentials, those that would be sent there."""
     try:
         host, repository = urlsplit(url).hostname, repository_of(url)
@@ -110,7 +132,9 @@ def _is_hubs(url: str) -> bool:
         return False
 
 
-def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str) -> EngineError:
+def _by_status(
+    status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str, given: str | None
+) -> EngineError:
     if status in (401, 403, 404) and "/blob/" in shown:
         said += (
             " Addresses with /blob/ are pages for people: the file's own has /resolve/ or /raw/ in its place."
@@ -118,13 +142,23 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *
     match status:
         case 401 if "invalid credentials" in said.lower() or "invalid username or password" in said.lower():
             return AccessDenied(
-                f"{shown} refused the token (401): it is wrong or has expired. Make a new one and "
-                f"{advice}; without any token, public models still work.{said}"
+                f"{shown} refused the token (401): it is wrong or has expired. Make a new one; without any token, "
+                f"public models still work.{said}"
+            )
+        case 401 if given:
+            return AccessDenied(
+                f"{shown} refuses the credentials that were given (401): they are wrong or have expired. Check {given}."
+                f"{said}"
             )
         case 401:
             return AccessDenied(f"{shown} asks for credentials (401): {advice}.{said}")
         case 403 if "disabled" in said.lower():
             return AccessDenied(f"{shown} has been disabled by its server (403). No token opens it.{said}")
+        case 403 if given:
+            return AccessDenied(
+                f"{shown} refuses access (403), with the credentials that were given: {advice}. A signed address may "
+                f"have expired.{said}"
+            )
         case 403:
             return AccessDenied(
                 f"{shown} refuses access (403). If it needs a token, {advice}; if there is one, "
@@ -169,7 +203,7 @@ def _by_status(status: int, shown: str, said: str, headers: Mapping[str, str], *
     return NetworkError(f"{shown}: {advice}{said}{reference}", url=shown, status=status)
 
 
-def said_by_server(headers: Mapping[str, str], body: bytes) -> str:
+def _said_by_server(headers: Mapping[str, str], body: bytes) -> str:
     """What the server says, or nothing: a stranger's text, bounded, without what plays with a terminal."""
     text = _clean(headers.get("x-error-message") or _error_field(body))
     if len(text) > _MAX_SAID:

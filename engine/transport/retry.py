@@ -56,6 +56,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     url: str = ""
     """Redacted."""
     errno: int | None = None
+    is_despite_credentials: bool = False
+    """The user's credentials went along with what was refused."""
 
     @property
     def is_pushback(self) -> bool:

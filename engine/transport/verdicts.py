@@ -8,7 +8,7 @@ from engine.errors import (
     ProtocolViolation,
     RedirectRefused,
 )
-from engine.transport.refusals import refusal
+from engine.transport.refusals import KEPT, refusal
 from engine.transport.retry import MAX_WAIT_S, RETRYABLE_STATUS, Failure, backoff_s
 
 
@@ -32,12 +32,19 @@ def error_of(failure: Failure, *, attempts: int = 1, keeps: bool = False) -> Eng
     above, so the address was open before."""
     if failure.kind in ("status", "expired") and failure.status not in RETRYABLE_STATUS:
         has_lapsed = keeps and failure.kind == "status"
-        return refusal(failure.url, failure.status or 0, failure.headers, failure.body, has_lapsed=has_lapsed)
+        return refusal(
+            failure.url,
+            failure.status or 0,
+            failure.headers,
+            failure.body,
+            has_lapsed=has_lapsed,
+            keeps=keeps,
+            is_despite_credentials=failure.is_despite_credentials,
+        )
     if failure.kind == "address":
         return PathError(failure.message)
     if failure.kind == "denied":
-        kept = " What was received is kept, and the same command resumes." if keeps else ""
-        return AccessDenied(failure.message + kept)
+        return AccessDenied(failure.message + (f" {KEPT}" if keeps else ""))
     message = failure.message
     if attempts > 1:
         message += f" Given up after {attempts} attempts without progress{_kept(keeps)}."

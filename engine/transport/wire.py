@@ -52,6 +52,8 @@ class Answer(msgspec.Struct, frozen=True):
     hops: list[Hop]
     must_be_public: bool = False
     """A public server has led here."""
+    has_credentials: bool = False
+    """The user's went along with the request."""
 
     @property
     def status(self) -> int:
@@ -127,7 +129,7 @@ class Wire:
                 if self._earn_token(url, response, sent.get("Authorization")):
                     continue
             if response.status not in REDIRECTS:
-                return Answer(response, url, hops, is_led)
+                return Answer(response, url, hops, is_led, self._credentials.are_given(url))
             hops.append(Hop(url, response.headers))
             with self._translated(url):
                 self._drain(response)
@@ -174,6 +176,7 @@ class Wire:
                     ),
                     request.url,
                     [],
+                    has_credentials="Authorization" in request.headers,
                 )
 
         earn(self._credentials, url, challenge, sent, send)

@@ -37,6 +37,16 @@ GUARDS = (
         _REFUSED,
     ),
     Guard(
+        "a page at first is no model",
+        _MISFITS,
+        "if lease.is_never_a_page and _is_html(answer):",
+        "if False:",
+        (
+            _REFUSED[0],
+            "tests/integration/test_faults_sequences.py::test_a_page_in_the_first_answer_gets_no_name_of_weights",
+        ),
+    ),
+    Guard(
         "a page without a version is no other version",
         _MISFITS,
         "is_change = not lease.has_digest and not _may_be_another_thing(lease, opened)",

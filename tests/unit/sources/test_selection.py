@@ -175,6 +175,12 @@ NOT_FOUND = [
     (BARTOWSKI, "ns/repo:x.gguf", {}, ["'x.gguf'", "M-Q4_K_M.gguf"]),
     (BARTOWSKI, "ns/repo", {"include": ("*.bin",)}, ["*.bin", "README.md"]),
     (
+        BARTOWSKI,
+        "ns/repo",
+        {"include": ("*.gguf",), "exclude": ("*Q*", "M*")},
+        ["All that matches '*.gguf' is excluded by '*Q* M*'", "README.md"],
+    ),
+    (
         ["M-Q4_K_M-00001-of-00003.gguf"],
         "ns/repo",
         {},
@@ -183,9 +189,19 @@ NOT_FOUND = [
     (["model.safetensors"], "ns/repo:Q4_0", {}, ["Q4_0", "model.safetensors"]),
     (["pytorch_model.bin", "config.json"], "ns/repo", {}, ["pytorch_model.bin", "--include"]),
     (["model.safetensors.index.json"], "ns/repo", {}, ["gone.safetensors"]),
-    (["m-00001-of-00002.safetensors"], "ns/repo", {}, ["split into several files", "m-00002-of-00002.safetensors"]),
+    (
+        ["m-00001-of-00002.safetensors"],
+        "ns/repo",
+        {},
+        ["split into several files", "m-00002-of-00002.safetensors"],
+    ),
     (["d/m-00003-of-00099.safetensors"], "ns/repo", {}, ["d/m-00021-of-00099.safetensors and 78 more"]),
-    (["a.gguf"], "ns/repo", {"include": ("*",), "exclude": ("*.gguf",)}, ["'*' and not '*.gguf'"]),
+    (
+        ["a.gguf"],
+        "ns/repo",
+        {"include": ("*",), "exclude": ("*.gguf",)},
+        ["All that matches '*' is excluded by '*.gguf'"],
+    ),
     ([], "ns/repo", {}, ["none"]),
 ]
 

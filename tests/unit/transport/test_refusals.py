@@ -61,6 +61,40 @@ def test_status_decides_without_code(status, body, kind, advice):
         assert error.status == status
 
 
+GIVEN = [
+    (FILE, 401, {}, "refuses the credentials that were given (401)"),
+    (FILE, 403, {}, "refuses access (403), with the credentials that were given"),
+    (FILE, 403, {"X-Error-Code": "GatedRepo"}, "accept the terms"),
+    (FILE, 401, {"X-Error-Code": "RepoNotFound"}, "is private"),
+    (
+        "https://r.example/v2/ns/m/manifests/v1",
+        401,
+        {},
+        "--token, which is USER:PASSWORD or the token itself",
+    ),
+    ("https://h.example/m.gguf", 401, {}, "Check --token or --header"),
+]
+
+
+@pytest.mark.parametrize(("url", "status", "headers", "told"), GIVEN)
+@pytest.mark.row("attack/31-refused-credentials")
+def test_credentials_that_were_given_are_not_asked_for(url, status, headers, told):
+    """Who has given some is told to look at them."""
+    error = str(refusal(url, status, headers, is_despite_credentials=True))
+    assert told in error
+    assert "set a token" not in error and "pass --token" not in error
+
+
+def test_what_is_kept_is_told():
+    """Of a file of which something has come, once."""
+    for is_despite in (False, True):
+        error = str(refusal(FILE, 403, {}, keeps=True, is_despite_credentials=is_despite))
+        assert error.count("is kept") == 1
+    assert "kept" not in str(refusal(FILE, 403, {}))
+    lapsed = str(refusal("https://h.example/m", 403, {}, has_lapsed=True, keeps=True))
+    assert lapsed.count("is kept") == 1
+
+
 @pytest.mark.parametrize(
     ("url", "page"),
     [
