@@ -339,12 +339,12 @@ def _is_model_in_url(parts: list[str]) -> bool:
 
 
 def _page_below_endpoint(scheme: str, host: str, path: str) -> str | None:
-    """The path within the Hub that HF_ENDPOINT names, where the URL is that of a page or of a file there."""
+    """The path within the Hub that HF_ENDPOINT names, where the URL is that of a page there. An address of a file
+    (/resolve/) is asked as it stands: a mirror may have that and list nothing."""
     url, base = f"{scheme}://{host}/{path}", f"{hub_endpoint()}/"
     parts = url[len(base) :].split("/") if url.lower().startswith(base.lower()) else []
-    is_page = parts[2:3] != ["resolve"] and (
-        _is_hub_view(parts, HUB_REGISTRY) or parts[2:3] == ["discussions"]
-    )
+    view = parts[2:3]
+    is_page = view == ["discussions"] or (view != ["resolve"] and _is_hub_view(parts, HUB_REGISTRY))
     return "/".join(parts) if is_page else None
 
 
