@@ -146,7 +146,7 @@ def with_quantization(filename: str, quantization: str) -> str:
 
 
 def path_fault(text: str, why: str) -> PathError:
-    shown = redact(text) if "://" in text else _without_user(text)
+    shown = redact(text) if "://" in text else _without_user(text.partition("?")[0])
     return PathError(
         f"Not a model path: {shown[:120]!r}: {why}. Examples: mistral, hf.co/namespace/repository:Q4_K_M."
     )

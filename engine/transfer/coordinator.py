@@ -50,6 +50,8 @@ from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 
 _log = Log(__name__)
+_REFUSES_S = 30.0
+"""A server that has refused a connection is taken to refuse others for so long: a slow one is better than none."""
 _TICK_S, _SHORT_TICK_S = 0.1, 0.02
 """Between two looks; while it is not known how many lanes pay, and while lanes wait for what others have."""
 
@@ -253,6 +255,8 @@ class Coordinator:
         now = time.monotonic()
         slot = self._ledger.strike(message.lease)
         if slot is not None:
+            if message.failure is not None and message.failure.kind == "connect":
+                slot.refused_at = now
             self._watch.end(
                 slot,
                 now,
@@ -298,6 +302,7 @@ class Coordinator:
             done_bytes=self._roster.done_bytes,
             is_limited=is_limited,
             streams=self._roster.stream_leases,
+            takes_new=now - max((slot.refused_at for slot in self._fleet.slots), default=0.0) > _REFUSES_S,
         )
         for verdict in verdicts:
             self._replace(verdict, now)

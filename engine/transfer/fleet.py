@@ -38,6 +38,8 @@ class Slot:
         self.host = host
         self.lane = lane
         self.lease: int | None = None
+        self.refused_at = float("-inf")
+        """When it was last refused a connection, by the monotonic clock."""
         self.has_failed = False
         """Its last lease did, so its connection is gone and the others are asked first."""
         self.is_draining = False

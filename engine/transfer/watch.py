@@ -75,9 +75,11 @@ class Watch:
         done_bytes: int,
         is_limited: bool,
         streams: Collection[int] = (),
+        takes_new: bool = True,
     ) -> list[Verdict]:
         """Leases to take away now; slots by lease. done_bytes: of all files, to see whether anything moves. streams:
-        leases that would begin again at zero, so that being slow is no reason."""
+        leases that would begin again at zero, so that being slow is no reason; nor is it where the server takes no new
+        connections."""
         for slot in slots.values():
             self._sample(slot, now)
         views = [_view(number, slot, now) for number, slot in slots.items() if slot.revoked_at is None]
@@ -90,7 +92,8 @@ class Watch:
         )
         if any(verdict.kind == "stalled" for verdict in verdicts):
             self._note_stall(done_bytes)
-        return self._within_means([v for v in verdicts if v.kind == "stalled" or v.lease not in streams], now)
+        kept = [v for v in verdicts if v.kind == "stalled" or (takes_new and v.lease not in streams)]
+        return self._within_means(kept, now)
 
     def _within_means(self, verdicts: list[Verdict], now: float) -> list[Verdict]:
         """All that are stalled, and as many slow ones as may be replaced by now."""

@@ -124,7 +124,7 @@ def test_verifying_is_a_phase_of_its_own(tmp_path: Path, home: Path) -> None:
     with terminal("verify", path, "--sha256", "0" * 64) as screen:
         screen.read_until(r"big +━+ *\S* *\d+ % +\S+ \S+/3\.2 GB +verifying")
         screen.process.send_signal(signal.SIGINT)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.plain
 
 
 def test_interrupt_gives_the_terminal_back(origin: Origin, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_interrupt_gives_the_terminal_back(origin: Origin, tmp_path: Path) -> No
     ) as screen:
         screen.read_until(r"[3-9]\d %")
         screen.process.send_signal(signal.SIGINT)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.plain
     assert screen.text.rindex("\x1b[?25h") > screen.text.rindex("\x1b[?25l")
     last = screen.plain.strip().splitlines()[-1]
     assert re.search(r"interrupted: \d+\.\d MB of unfinished files are kept; the same command goes on", last)
@@ -200,13 +200,13 @@ def test_early_interrupt(origin: Origin, tmp_path: Path, delay_s: float) -> None
     with terminal(*words) as screen:
         screen.read_until(r" [3-9]\.\d MB/40")
         os.killpg(screen.process.pid, signal.SIGINT)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.plain
     with terminal(*words, entry=[sys.executable, "-c", ACTS]) as screen:
         screen.read_until("acts")
         time.sleep(delay_s)
         started = time.monotonic()
         os.killpg(screen.process.pid, signal.SIGINT)
-        assert screen.wait() == 130
+        assert screen.wait() == 130, screen.plain
     assert time.monotonic() - started < 1.0
     last = screen.plain.rstrip("\r\n").splitlines()[-1]
     assert "interrupted: " in last and "kept" in last and "the same command goes on from there" in last

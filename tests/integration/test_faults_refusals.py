@@ -4,11 +4,12 @@ import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.command import Command
-from tests.integration.trial import MIB, Trial, one_error
+from tests.integration.trial import LANES, MIB, Trial, one_error
 
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -48,7 +49,11 @@ def test_a_refused_connection_is_tried_again(trial: Trial) -> None:
 @pytest.mark.row("pushback/stops-listening-midway")
 def test_a_server_that_stops_listening_midway_still_serves_open_connections(trial: Trial) -> None:
     """Connections that are open go on when no new ones are taken."""
-    trial.origin.fault("refuse", nth=5, times=1)
+
+    def both_are_open(_: Any) -> bool:
+        return len({request.connection for request in trial.origin.requests}) == LANES
+
+    trial.origin.fault("refuse", when=both_are_open, times=1)
     trial.pull()
     assert trial.origin.fired("refuse") == 1
     trial.assert_exact()

@@ -265,6 +265,23 @@ def test_parse_refusal_says_what_to_write(text, said):
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["bob:S3cret@h.example:1/a/b:v1", "bob:S3c:r@et@h.example/a/b", "acme/tiny?token=S3cret"],
+)
+def test_parse_refusal_keeps_credentials_secret_without_a_scheme(text):
+    """User, password and query are left out, where a scheme is forgotten, too."""
+    with pytest.raises(PathError, match="Not a model path") as caught:
+        ModelRegistry.parse(text)
+    assert "S3c" not in str(caught.value) and "r@et" not in str(caught.value)
+
+
+def test_parse_refusal_shows_a_wrong_pin():
+    """It looks a little like a password."""
+    with pytest.raises(PathError, match="'llama3:8b@v1'"):
+        ModelRegistry.parse("llama3:8b@v1")
+
+
 def test_parse_refusal_keeps_password_secret():
     """A user and password in a URL are refused, and not repeated."""
     with pytest.raises(PathError, match="--token") as caught:

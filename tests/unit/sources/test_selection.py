@@ -175,12 +175,6 @@ NOT_FOUND = [
     (BARTOWSKI, "ns/repo:x.gguf", {}, ["'x.gguf'", "M-Q4_K_M.gguf"]),
     (BARTOWSKI, "ns/repo", {"include": ("*.bin",)}, ["*.bin", "README.md"]),
     (
-        BARTOWSKI,
-        "ns/repo",
-        {"include": ("*.gguf",), "exclude": ("*Q*", "M*")},
-        ["All that matches '*.gguf' is excluded by '*Q* M*'", "README.md"],
-    ),
-    (
         ["M-Q4_K_M-00001-of-00003.gguf"],
         "ns/repo",
         {},
@@ -189,6 +183,14 @@ NOT_FOUND = [
     (["model.safetensors"], "ns/repo:Q4_0", {}, ["Q4_0", "model.safetensors"]),
     (["pytorch_model.bin", "config.json"], "ns/repo", {}, ["pytorch_model.bin", "--include"]),
     (["model.safetensors.index.json"], "ns/repo", {}, ["gone.safetensors"]),
+    (
+        ["m-00001-of-00002.safetensors"],
+        "ns/repo",
+        {},
+        ["split into several files", "m-00002-of-00002.safetensors"],
+    ),
+    (["d/m-00003-of-00099.safetensors"], "ns/repo", {}, ["d/m-00021-of-00099.safetensors and 78 more"]),
+    (["a.gguf"], "ns/repo", {"include": ("*",), "exclude": ("*.gguf",)}, ["'*' and not '*.gguf'"]),
     ([], "ns/repo", {}, ["none"]),
 ]
 
@@ -229,6 +231,19 @@ def test_select_says_what_exists(paths, text, choice, told):
         chosen(paths, text, index=["gone.safetensors"], **choice)
     for word in told:
         assert word in str(caught.value)
+
+
+def test_an_index_of_no_weights_is_no_model():
+    """Its configuration alone would be called a model."""
+    with pytest.raises(NotFound, match="names no weights"):
+        chosen(["config.json", "w.safetensors", "model.safetensors.index.json"], index=["config.json"])
+
+
+@pytest.mark.parametrize("numbers", [(1, 2, 3), (0, 1, 2)])
+def test_a_set_of_safetensors_without_an_index(numbers):
+    """As many files as its names say, from whichever number they count."""
+    paths = [f"m-0000{number}-of-000003.safetensors" for number in numbers]
+    assert chosen(paths) == paths
 
 
 def test_select_by_patterns():

@@ -98,6 +98,23 @@ def test_a_slow_stream_is_left_alone_and_uses_nothing_up() -> None:
     assert [(verdict.lease, verdict.kind) for verdict in found] == [(1, "slow")]
 
 
+def test_a_slow_lane_is_left_alone_while_no_new_connection_is_to_be_had() -> None:
+    """It would be given up for nothing; one that stands still brings nothing anyway."""
+    now = time.monotonic()
+    watch = Watch(0.5)
+    slots = slots_at_work(watch, 8, now)
+    found = []
+    for tenth in range(100):
+        for number, slot in slots.items():
+            slot.cell.add_received(100_000 if number > 1 else 1_000)
+        found = watch.look(slots, now + tenth / 10, done_bytes=0, is_limited=False, takes_new=tenth == 99)
+        assert tenth == 99 or not found
+    assert {verdict.lease for verdict in found} == {0, 1}
+    time.sleep(0.6)
+    found = watch.look(slots, now + 10, done_bytes=0, is_limited=False, takes_new=False)
+    assert {verdict.kind for verdict in found} == {"stalled"}
+
+
 def test_what_a_lane_may_be_expected_to_bring() -> None:
     """What it brought of late; like the others while it is new; nothing once it waits for longer than is usual."""
     now = time.monotonic()
