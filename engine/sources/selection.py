@@ -81,7 +81,10 @@ def _chosen(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iter
     if wish.file is not None:
         return _named(entries, wish.file, whole=wish.whole)
     if wish.include:
-        return _matching(entries, wish) or _nothing(entries, _none_matches(entries, wish))
+        left = f" and not {' '.join(wish.exclude)!r}" if wish.exclude else ""
+        return _matching(entries, wish) or _nothing(
+            entries, f"No file matches {' '.join(wish.include)!r}{left}"
+        )
     pool = _matching(entries, wish)
     if wish.quant is not None or any(gguf.is_model(entry.path) for entry in pool):
         if not any(gguf.is_model(entry.path) for entry in pool):
@@ -140,14 +143,6 @@ def _matching(entries: list[Entry], wish: Wish) -> list[Entry]:
         for entry in entries
         if (not wish.include or matches(entry.path, wish.include)) and not matches(entry.path, wish.exclude)
     ]
-
-
-def _none_matches(entries: list[Entry], wish: Wish) -> str:
-    """Which of the patterns leaves nothing."""
-    included = " ".join(wish.include)
-    if any(matches(entry.path, wish.include) for entry in entries):
-        return f"All that matches {included!r} is excluded by {' '.join(wish.exclude)!r}"
-    return f"No file matches {included!r}"
 
 
 def _named(entries: list[Entry], name: str, *, whole: bool) -> list[Entry]:

@@ -44,8 +44,8 @@ def refusal(
     is_despite_credentials: the user's went along, so that the advice is to look at them.
     """
     known = {name.lower(): value for name, value in headers.items()}
-    shown, said = redact(url), _said_by_server(known, body)
-    advice = _MAY_READ if is_despite_credentials else _token_advice(url)
+    shown, said = redact(url), said_by_server(known, body)
+    advice = _MAY_READ if is_despite_credentials else token_advice(url)
     kept = f" {KEPT}" if keeps else ""
     by_code = _by_error_code(known.get("x-error-code", ""), url, said + kept, advice=advice)
     if by_code is None and has_lapsed and status in _LAPSED and not (model_page(url) or repository_of(url)):
@@ -109,7 +109,7 @@ def _where_given(url: str) -> str:
     )
 
 
-def _token_advice(url: str) -> str:
+def token_advice(url: str) -> str:
     """What to do without a right to url: of credentials, those that would be sent there."""
     try:
         host, repository = urlsplit(url).hostname, repository_of(url)
@@ -203,7 +203,7 @@ def _by_status(
     return NetworkError(f"{shown}: {advice}{said}{reference}", url=shown, status=status)
 
 
-def _said_by_server(headers: Mapping[str, str], body: bytes) -> str:
+def said_by_server(headers: Mapping[str, str], body: bytes) -> str:
     """What the server says, or nothing: a stranger's text, bounded, without what plays with a terminal."""
     text = _clean(headers.get("x-error-message") or _error_field(body))
     if len(text) > _MAX_SAID:

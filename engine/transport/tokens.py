@@ -9,12 +9,18 @@ from collections.abc import Callable
 
 from engine.errors import ProtocolViolation
 from engine.plain_text import keep_secret
-from engine.telemetry import redact
 from engine.transport import ollama_key
 from engine.transport.auth import Credentials, token_key
 from engine.transport.bodies import read_bounded, status_failure
-from engine.transport.challenge import Challenge, TokenRequest, check_realm, token_in, token_requests
-from engine.transport.refusals import refusal
+from engine.transport.challenge import (
+    Challenge,
+    TokenRequest,
+    check_realm,
+    repository_of,
+    token_in,
+    token_requests,
+)
+from engine.transport.refusals import said_by_server, token_advice
 from engine.transport.retry import Failure, WireError
 from engine.transport.wire import Answer
 
@@ -40,7 +46,24 @@ def earn(credentials: Credentials, url: str, challenge: Challenge, sent: str | N
         if given is None and ollama_key.is_wanted(url, realm):
             earned[key] = _ask_ollama(realm, challenge, url, send)
         else:
-            earned[key] = _ask_for(url, realm, token_requests(realm, challenge, url, given), send)
+            earned[key] = _ask_registry(realm, challenge, url, given, send)
+
+
+def _ask_registry(realm: str, challenge: Challenge, url: str, given: str | None, send: Send) -> str:
+    try:
+        return _ask(realm, token_requests(realm, challenge, url, given), send)
+    except WireError as exc:
+        if exc.failure.status in (401, 403):
+            raise _denied(url, exc.failure, has_asked_as_somebody=given is not None) from exc
+        raise
+
+
+def _denied(url: str, failure: Failure, *, has_asked_as_somebody: bool) -> WireError:
+    """Of the model, and not of the realm's address, which nobody typed."""
+    advice = "check what --token or --header gave" if has_asked_as_somebody else token_advice(url)
+    said = said_by_server(failure.headers, failure.body)
+    message = f"{failure.url} gives no token for {repository_of(url)} ({failure.status}): {advice}.{said}"
+    return WireError(Failure(kind="denied", message=message, url=failure.url, status=failure.status))
 
 
 def _ask_ollama(realm: str, challenge: Challenge, url: str, send: Send) -> str:
@@ -50,27 +73,6 @@ def _ask_ollama(realm: str, challenge: Challenge, url: str, send: Send) -> str:
         if exc.failure.status in (401, 403):
             raise ollama_key.denied(realm, exc.failure.status) from exc
         raise
-
-
-def _ask_for(url: str, realm: str, requests: list[TokenRequest], send: Send) -> str:
-    """The same, with a refusal told as one of the model: its realm is no address that anybody has typed."""
-    try:
-        return _ask(realm, requests, send)
-    except WireError as exc:
-        failure = exc.failure
-        if failure.status not in (401, 403):
-            raise
-        told = refusal(
-            url,
-            failure.status,
-            failure.headers,
-            failure.body,
-            is_despite_credentials=failure.is_despite_credentials,
-        )
-        message = f"{redact(realm)} gives no token. {told}"
-        raise WireError(
-            Failure(kind="denied", message=message, url=redact(url), status=failure.status)
-        ) from exc
 
 
 def _ask(realm: str, requests: list[TokenRequest], send: Send) -> str:

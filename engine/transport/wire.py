@@ -176,7 +176,6 @@ class Wire:
                     ),
                     request.url,
                     [],
-                    has_credentials="Authorization" in request.headers,
                 )
 
         earn(self._credentials, url, challenge, sent, send)

@@ -13,8 +13,7 @@ import pytest
 
 from tests.certificates import Certificates
 from tests.command import Result, Running
-from tests.integration.trial import one_error
-from tests.origin import Origin, Pattern
+from tests.origin import Pattern
 from tests.registry import OCI_INDEX, OCI_MANIFEST, Registry, basic, digest_of, docker_registry
 from tests.skopeo import skopeo
 from tests.token_server import TokenServer
@@ -341,26 +340,28 @@ def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tls: Certifica
 
 
 @pytest.mark.row("attack/31-token-not-renewed")
-def test_a_token_that_is_not_renewed_is_no_expired_link(
-    jarvis: Jarvis, origin_factory: Callable[..., Origin], tmp_path: Path
+def test_a_token_that_is_not_renewed(
+    spawn: Callable[..., Running], tls: Certificates, tmp_path: Path
 ) -> None:
-    """The registry is open at first, then wants a token that its endpoint gives nobody: told of the model, with what
-    to pass and that what came is kept."""
-    model = {"mediaType": f"{OLLAMA}model", "digest": digest_of(GGUF), "size": len(GGUF)}
-    config = {"mediaType": "application/json", "digest": digest_of(b"{}"), "size": 2}
-    manifest = json.dumps({"schemaVersion": 2, "config": config, "layers": [model]}).encode()
-    blobs = {f"v2/u/m/blobs/{digest_of(body)}": body for body in (GGUF, b"{}")}
-    origin = origin_factory({"v2/u/m/manifests/v1": manifest, **blobs})
-    challenge = {"WWW-Authenticate": f'Bearer realm="{origin.url("token")}"'}
-    origin.fault(
-        "status", when=lambda r: bool(r.range) and r.range[0] > 10 << 20, code=401, headers=challenge
-    )
-    realm = origin.fault("status", path="token", code=401)
-    options = ("-d", tmp_path / "out", "-c", 1, "-p", 0, "--segment-size", "1MiB")
-    told = ("/token gives no token", "/v2/u/m/", "--token USER:PASSWORD", "What was received is kept")
-    error = one_error(jarvis("pull", f"{origin.base}/u/m:v1", *options).check(4), *told)
-    assert realm.fired
-    assert "link" not in error and "-o" not in error
+    """Once it has expired in mid-pull and no other is given: exit 4, of which model, what to do, and what is kept."""
+    with TokenServer(tmp_path, tls=tls) as tokens:
+        filler = tokens.token("repository:u/m:pull,push")
+        with docker_registry(
+            tmp_path / "registry", auth=tokens.auth, authorization=f"Bearer {filler}"
+        ) as registry:
+            registry.put_model("u/m", "v1", MODEL)
+            tokens.life_s = 2
+            running = spawn(
+                "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "2MB/s", "--json",
+                "-c", 2, "-p", 0, "--segment-size", "1MiB", "--cacert", tls.cacert,
+            )  # fmt: skip
+            running.wait_output(lambda out, _: any(progress(out)), "progress", timeout_s=60)
+            tokens.user = "nobody:else"
+            result = running.wait().check(4)
+    (error,) = [event for event in result.events_named("error") if event["file"].endswith(".gguf")]
+    assert "gives no token for u/m (401): pass --token USER:PASSWORD" in error["message"]
+    assert "is kept, and the same command resumes" in error["message"]
+    assert error["kept_bytes"] > 0
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ def test_credentials_are_changed_for_a_token(
             jarvis(*target, "--token", token).check(0)
             assert [method for method, _ in tokens.requests] == methods
             refused = jarvis(*target, "--token", "no:body", "--force").check(4)
-            assert "refuses the credentials that were given (401)" in refused.stderr
+            assert "gives no token for u/m (401): check what --token" in refused.stderr
             assert "pass --token USER:PASSWORD" in jarvis(*target, "--force").check(4).stderr
 
 
