@@ -84,7 +84,24 @@ _HEAD_WORDS = (
         b"ETag: \x00 \xa0 \x85 = 0 9999999999999999999 -1"
     ).split(),
 )
-head = simple("response-head", _HEADS, _HEAD_WORDS, "transport/heads.py")(_head)
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_FRAMES = st.lists(
+    st.sampled_from(
+        [
+            b"5\r\nabcde\r\n",
+            b"3;x=y\r\nabc\r\n",
+            b"0\r\n\r\n",
+            b"0\r\nA: b\r\nB: c\r\n\r\n",
+            b"0\r\n" + b"x" * 9000,
+            b"5\r\nabcdeX",
+            b"zz\r\n",
+            b"1" * 9000,
+            b"HTTP/1.1 100 Continue\r\n\r\n",
+        ]
+    ),
+    max_size=4,
+).map(lambda frames: _CHUNKED + b"".join(frames))
+head = simple("response-head", _HEADS | _FRAMES, (*_HEAD_WORDS, _CHUNKED), "transport/heads.py")(_head)
 
 _LEASES = [
     Lease(0, 1, 0, "https://h.example/m", Span(0, 10), is_probe=True, whole=100),
@@ -149,7 +166,17 @@ def _refusal(data: bytes) -> None:
             "https://r.example/v2/ns/m/blobs/x",
             "https://h.example/blob/x",
         ):
-            assert _is_plain(refusal(url, response.status, headers, body))
+            for lapsed, keeps, despite in ((False, False, False), (True, True, False), (False, True, True)):
+                said = refusal(
+                    url,
+                    response.status,
+                    headers,
+                    body,
+                    has_lapsed=lapsed,
+                    keeps=keeps,
+                    is_despite_credentials=despite,
+                )
+                assert _is_plain(said)
 
 
 refused = simple(

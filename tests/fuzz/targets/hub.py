@@ -100,8 +100,13 @@ def _split_names(data: bytes) -> None:
         if gguf.is_gguf(entry.path):
             with suppress(NotFound):
                 assert entry in gguf.model_of(entry, entries).files()
-    with suppress(NotFound):
-        safetensors.choose(entries, lambda _index: [names[-1], "model-00001-of-00002.safetensors"])
+    for beside, named in (
+        ([], [names[-1], "model-00001-of-00002.safetensors"]),
+        ([Entry(safetensors.INDEX, 1)], names[-1:]),
+        ([Entry(safetensors.SINGLE, 1)], []),
+    ):
+        with suppress(NotFound):
+            safetensors.choose([*beside, *entries], lambda _index, named=named: named)  # type: ignore[misc]
     assert not set(missing_shards(names)) & set(names)
     assert all(set_of(name) is not None for name in missing_shards(names))
     oci_manifests.tags_of("ns/m", dict.fromkeys(names, 1))

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import msgspec
 from hypothesis import strategies as st
 
-from engine.errors import EngineError
+from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, ProtocolViolation
 from engine.library.model_config import read_config
 from engine.model_registry import ModelRegistry
 from engine.server import oci_manifests
@@ -20,6 +22,19 @@ from tests.fuzz.canned import client
 from tests.fuzz.documents import HEX, as_json, joined, one_of, record, sizes
 from tests.fuzz.target import Run, housed, simple
 from tests.fuzz.targets import hub, oci
+
+_REFUSALS = (
+    NetworkError("x", status=405),
+    NetworkError("x", status=503),
+    NetworkError("x"),
+    ProtocolViolation("x"),
+    AccessDenied("x"),
+    NotFound("x"),
+)
+
+
+def _refuse(answers: Iterator[EngineError], _source: object) -> None:
+    raise next(answers)
 
 
 def _custom() -> Iterator[Run]:
@@ -39,6 +54,10 @@ def _custom() -> Iterator[Run]:
                         (first, *_) = source.list_files(client(said), path, Choice())
                         assert source.refresh(client(said), first).name == first.name
                         assert (source.manifest is None) == ("/resolve/" in first.url)
+            path = ModelRegistry.parse("r.example/ns/m")
+            for answers in product(_REFUSALS, repeat=2):
+                with suppress(EngineError):
+                    source.ask(path, partial(_refuse, iter(answers)))
 
         yield run
         place.write_bytes(b" " * (1 << 21))
