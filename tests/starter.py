@@ -9,6 +9,7 @@ Both sides are here. Over one socket go requests (JSON, and four descriptors: th
 its process id and then its exit code are written); the starter ends when the other end is closed.
 """
 
+import contextlib
 import gc
 import importlib
 import json
@@ -109,7 +110,8 @@ class Started:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended, and is reaped over there
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)

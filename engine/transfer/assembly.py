@@ -237,6 +237,8 @@ class Assembly:
     def _keep_pieces(self) -> None:
         journal = self.open_part.journal
         if journal is not None and self.plan is not None and self.proof is not None:
+            for noted in self.noted_in(Span(0, self.plan.grid.size)):  # by lanes that had no time to tell
+                self.plan.wrote_piece(noted)
             for piece in self.plan.pieces:
                 journal.append_piece(piece, self.proof.check_of(piece))
             self.open_part.forget_pieces()

@@ -191,6 +191,24 @@ def test_what_is_on_disk_of_an_unfinished_segment_survives_a_kill(
     trial.assert_exact()
 
 
+@pytest.mark.row("process/kill-in-mid-segment")
+def test_an_orderly_end_keeps_what_a_stuck_worker_had_noted(trial: Trial) -> None:
+    """It has no time to tell of it: its notes do."""
+    trial.origin.fault("stall", after_bytes=BLOCK + 10, times=LANES)
+    running = trial.spawn("-p", 1)
+    trial.origin.wait_fired("stall", LANES)
+    wait_until(lambda: bytes_held(trial) == LANES * BLOCK, "a block of each lane")
+    (worker,) = running.children()
+    worker.suspend()
+    running.send(signal.SIGINT)
+    running.wait(10).check(130)
+    wait_gone([worker])
+    assert bytes_held(trial) == LANES * BLOCK
+    assert not (trial.part / "pieces").exists()
+    trial.pull()
+    trial.assert_exact()
+
+
 def test_a_noted_piece_that_is_not_on_disk_is_fetched(trial: Trial) -> None:
     """A power cut may have left the note and not the bytes."""
     trial.origin.fault("stall", after_bytes=BLOCK + 10, times=LANES)
