@@ -52,7 +52,7 @@ from engine.transport.wire import Answer, Wire
 _MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
 _MAX_TLS_BLOCK = 1 << 18
 """What TLS hands out has been through the core's cache three times; a block of 1 MiB would push it out again."""
-_BLOCK_S = 0.05
+_BLOCK_S = 0.01
 _THROTTLE_POLL_S = 0.01
 
 
@@ -386,11 +386,12 @@ class Lane:
         return data
 
     def _adapt_block(self, nbytes: int, took_s: float) -> None:
-        """A block is what comes in about 50 ms: what a crash or a revocation may cost stays small on slow lines."""
+        """A block is what comes in about 10 ms: what is in hand when all is killed, or a lease revoked, stays small,
+        also where bytes come in bursts. One that had to be waited for is a quarter the next time."""
         if took_s < _BLOCK_S / 2 and nbytes == self._block:
             self._block = self._block * 2
         elif took_s > _BLOCK_S * 2:
-            self._block = self._block // 2
+            self._block = self._block // 4
         self._block = max(_MIN_BLOCK, min(self._block, self._largest_block))
 
     def _throttled(self, nbytes: int) -> int:
