@@ -49,7 +49,7 @@ from engine.transport.metered import bytes_waiting, wake
 from engine.transport.retry import Failure, WireError
 from engine.transport.wire import Answer, Wire
 
-_MIN_BLOCK, _FIRST_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 17, 1 << 20
+_MIN_BLOCK, _MAX_BLOCK = 1 << 14, 1 << 20
 _MAX_TLS_BLOCK = 1 << 18
 """What TLS hands out has been through the core's cache three times; a block of 1 MiB would push it out again."""
 _BLOCK_S = 0.01
@@ -114,7 +114,7 @@ class Lane:
         self._is_endless = False
         """Nothing says where its body ends, but the end of its connection: until that has come, it may be of frames."""
         self._is_shortened = False
-        self._block = _FIRST_BLOCK
+        self._block = _MIN_BLOCK
         self._max_block = self._largest_block = max_block
         self._discarded = 0
         self._broken: OSError | None = None

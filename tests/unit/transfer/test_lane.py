@@ -271,7 +271,7 @@ def test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now(
         assert go.wait(10)
 
     monkeypatch.setattr(Lane, "_adapt_block", hold)
-    paced_origin.fault("stall", after_bytes=SEGMENT, times=1)
+    paced_origin.fault("stall", after_bytes=1 << 14, times=1)
     host, path, fd = begin(paced_origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
     assert in_hand.wait(10)
