@@ -20,7 +20,7 @@ def open_regular(path: Path | str, flags: int, mode: int = 0o666, *, may_be_link
 def read_small(path: Path | str, limit_bytes: int = 1 << 28) -> bytes:
     """The content of a regular file, or of one that a link leads to. Raises OSError, also for what is larger."""
     with os.fdopen(open_regular(path, os.O_RDONLY, may_be_link=True), "rb") as file:
-        content = file.read(limit_bytes + 1)
+        content = file.read(min(os.fstat(file.fileno()).st_size, limit_bytes) + 1)
     if len(content) > limit_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content

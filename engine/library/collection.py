@@ -8,6 +8,7 @@ touched only while none is at work, a blob only when it is older than the grace 
 import os
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -109,7 +110,7 @@ def _sweep_partials(stale_s: float, *, dry_run: bool) -> tuple[list[Removed], li
     before, swept, faults = time.time() - stale_s, list[Removed](), list[StoreError]()
     for folder in _folders(layout.partials(home())):
         try:
-            with disk_errors("sweep", folder):
+            with disk_errors("sweep", folder), suppress(FileNotFoundError):  # its pull has just ended
                 swept += _sweep_partial(folder, before, dry_run=dry_run)
         except StoreError as exc:
             faults.append(exc)

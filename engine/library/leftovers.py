@@ -57,21 +57,24 @@ def still_there(model: ModelManifest, layers: Iterable[Layer]) -> Iterator[Path]
 
 def left_of_pulls(kept: set[Path], older_than_s: float) -> list[Path]:
     """Files that pulls and imports brought which never came to name them in a manifest, and which nothing has touched
-    for so long. Told by being one file with a blob of ours, which no file of a user's own is."""
-    now, blobs = time.time(), {_file_of(blob) for blob in Blobs(home()).all()} - {None}
+    for so long. Told by their receipt and by being one file with their blob: a file of a user's own that was imported
+    is one with a blob, too, and has no receipt of ours."""
+    receipts, blobs, now = Receipts(layout.receipts(home())), Blobs(home()), time.time()
     return [
         path
         for path in files_below(layout.models(home()))
-        if path not in kept and age_s(path, now) >= older_than_s and _file_of(path) in blobs
+        if path not in kept and age_s(path, now) >= older_than_s and _is_blob(path, receipts, blobs)
     ]
 
 
-def _file_of(path: Path) -> tuple[int, int] | None:
+def _is_blob(path: Path, receipts: Receipts, blobs: Blobs) -> bool:
+    receipt = _fitting(receipts, path)
+    if receipt is None or receipt.sha256 is None:
+        return False
     try:
-        stat = path.lstat()
+        return path.samefile(blobs.path_of(receipt.sha256))
     except OSError:
-        return None
-    return stat.st_dev, stat.st_ino
+        return False
 
 
 def _fitting(receipts: Receipts, path: Path) -> Receipt | None:

@@ -1,7 +1,7 @@
 """What writers that were killed have left of files that were to appear whole: copies, probes, manifests on their way.
 
-Told by names that nothing else in the store has (store/linking.py, store/receipts.py, model_manifest.py,
-sources/origins.py), and by nobody having touched them for long.
+Told by names that nothing else in the store has (store/linking.py, store/receipts.py, store/part.py,
+model_manifest.py, sources/origins.py), and by nobody having touched them for long.
 """
 
 import re
@@ -14,6 +14,7 @@ from engine.store import layout
 
 _SCRAP = re.compile(
     r"\.[0-9a-f]{16}\.incomplete|\.[0-9]+-[0-9]+\.(?:tmp|probe)|[0-9a-f]{64}\.json\.[0-9]+\.tmp|origins\.[0-9]+-[0-9]+\.tmp"
+    r"|\.jarvis-[0-9]+-[0-9]+\.copy"
 )
 
 

@@ -51,8 +51,8 @@ def _types(parameter: re.Match[str]) -> list[str]:
     quoted = parameter["quoted"]
     text = parameter["plain"] or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
     types = text.lower().split()
-    if not types or not all(map(_RELATION.fullmatch, types)):
-        raise _unreadable()
+    if "next" in text.lower() and not all(map(_RELATION.fullmatch, types)):
+        raise _unreadable()  # of other links nobody minds what they are called
     return types
 
 

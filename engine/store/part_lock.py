@@ -63,7 +63,7 @@ def is_locked(path: Path) -> bool:
     Busy where locks do not work."""
     with disk_errors("look at the lock", path):
         try:
-            fd = open_regular(path, os.O_RDONLY)
+            fd = open_regular(path, os.O_RDWR)  # NFS locks nothing that is open for reading alone (flock(2))
         except FileNotFoundError:
             return False
         try:

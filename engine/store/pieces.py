@@ -56,6 +56,11 @@ class Pieces:
         with suppress(OSError):
             os.pwrite(self.fd, bytes(_NBYTES), _offset(lane, turn))
 
+    def clear(self) -> None:
+        """Nothing of what is noted counts any more: some of it has turned out wrong."""
+        with suppress(OSError):
+            os.ftruncate(self.fd, 0)
+
     def read(self, grid: Grid) -> dict[Span, int]:
         """What is noted of a file with this grid. Raises OSError."""
         return parse(os.pread(self.fd, _MAX_BYTES, 0), self.seed, grid)

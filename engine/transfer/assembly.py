@@ -188,7 +188,7 @@ class Assembly:
         if bad is not None and self.plan is not None and self.proof is not None:
             self._voice.notice(f"Segment {bad} is not what an earlier run wrote; it is fetched again.")
             self.held_bytes -= len(self.plan.grid.span_of(bad))
-            self.plan.lose(bad)
+            self._lose(bad)
             self.proof.frontier.replaced(bad)
         self._moved()
 
@@ -201,8 +201,15 @@ class Assembly:
         """Of a complete file: these segments are missing again, and all is hashed anew."""
         assert self.plan is not None and self.proof is not None  # noqa: S101 - complete until now
         for index in indices:
-            self.plan.lose(index)
+            self._lose(index)
         self.proof.follow_again()
+
+    def _lose(self, index: int) -> None:
+        """Nothing vouches for this segment any more, lanes' notes included."""
+        assert self.plan is not None  # noqa: S101 - some of it was there
+        self.plan.lose(index)
+        if self.open_part.pieces is not None:
+            self.open_part.pieces.clear()
 
     # Ends
 

@@ -348,13 +348,17 @@ def test_errors_of_several_models_name_them(command: Command, hub: dict[str, str
 def test_gc_takes_what_killed_commands_have_left(
     command: Command, pulled: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copies and manifests on their way, and files that no manifest came to name, whatever their receipts; a user's own
-    files stay, and so does what is young."""
+    """Copies and manifests on their way, and files that no manifest came to name. A user's own files stay, also one
+    that is one with a blob because it was imported, and so does what is young."""
     own = pulled.with_name("notes.txt")
     own.write_bytes(b"mine")
+    imported = home / "llm/mine/mine.gguf"
+    imported.parent.mkdir()
+    os.link(pulled, imported)
     scraps = [
         *(home / folder / f".{'ab' * 8}.incomplete" for folder in ("blobs", "llm/ns/one", "registry/h")),
         home / "manifests/.123-456.tmp",
+        home / "llm/ns/one/.jarvis-123-456.copy",
         home / "receipts/.123-456.probe",
         home / f"receipts/{'0' * 64}.json.123.tmp",
     ]
@@ -363,15 +367,13 @@ def test_gc_takes_what_killed_commands_have_left(
         path.write_bytes(b"x")
     for path in (home / "manifests").glob("*.json"):
         path.unlink()
-    for path in (home / "receipts").glob("*.json"):
-        path.unlink()
     monkeypatch.setenv("JARVIS_HOME", str(home))
     assert collect().removed == []
     told = {one.path for one in collect(dry_run=True, grace_s=0, stale_s=0).removed}
     gone = {one.path for one in collect(grace_s=0, stale_s=0).removed}
     assert told == gone >= {pulled, *scraps}
-    assert [path for path in (home / "llm").rglob("*") if path.is_file()] == [own]
-    assert list((home / "blobs").iterdir()) == []
+    assert {path for path in (home / "llm").rglob("*") if path.is_file()} == {own, imported}
+    assert [path.samefile(imported) for path in (home / "blobs").iterdir()] == [True]
 
 
 @pytest.mark.row("disk/file-of-the-users-own")

@@ -20,6 +20,7 @@ from engine.sources.links import next_link
         "</n>; crossorigin; rel=next",
         '</a>; rel=prev, </n>; rel="next",, </z>; rel=last',
         "</n>; rel=next, </n>; rel=next",
+        '</a>; rel="apple_touch_icon", </b>; rel="", </c>; rel, </d>; rel=\'me\', </n>; rel="next"',
     ],
 )
 def test_the_next_page(header: str) -> None:
@@ -54,8 +55,6 @@ def test_no_next_page(header: str) -> None:
         "<</n>>; rel=next",
         "</n>; rel='next'",
         '</n>; rel="next',
-        '</n>; rel=""',
-        "</n>; rel",
         "</n> rel=next",
         "</n>; rel=next </z>; rel=last",
         '</n>; rel="next"x',
