@@ -16,9 +16,9 @@ _DECEPTIVE = re.compile(
     "[\x00-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]",
 )
 """Control characters, line separators, lone surrogates, and Unicode's direction controls (UAX #9)."""
-_VERSIONED = re.compile(r"(?i)^(\.git|git~[0-9]+|\.hg|\.svn|\.bzr)$")
-"""Folders in which programs of version control look for what they are to run. Git takes none of these into a tree
-(verify_path in its read-cache.c), so no honest repository has one."""
+_VERSIONED = re.compile(r"(?i)^(\.git|git~[0-9]+)$")
+"""Where Git looks for what it is to run. It takes none of these into a tree (verify_path in its read-cache.c), so no
+honest repository has one."""
 _IGNORED = re.compile("[\u200c-\u200f\u206a-\u206f\ufeff]")
 """Some file systems pass over them in names (HFS+; is_hfs_dotgit in Git's utf8.c)."""
 _MAX_PART_BYTES, _MAX_NAME_BYTES, _MAX_PARTS = 255, 4096, 100
@@ -54,7 +54,7 @@ class RemoteName(str):
             if len(parts) > _MAX_PARTS
             else "Windows reserves a part of it"
             if any(_RESERVED.match(p) or p[-1] in ". " for p in parts)
-            else "version control keeps its own under that name"
+            else "Git keeps its own under that name"
             if any(_VERSIONED.match(_IGNORED.sub("", p)) for p in parts)
             else f"{PART_SUFFIX} marks what is unfinished"
             if any(p.casefold().endswith(PART_SUFFIX) for p in parts)

@@ -27,9 +27,12 @@ _NOT_COMPANIONS = ("*.bin.index.json", "*.h5.index.json", "*.msgpack.index.json"
 _MODULE_FOLDER = re.compile(r"[0-9]+_\w+", re.ASCII)
 
 
-def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -> list[Entry]:
+def choose(
+    entries: list[Entry], read_index: Callable[[Entry], Iterable[str]], *, is_whole_listing: bool = True
+) -> list[Entry]:
     """Weights first, then their companions in the listing's order; empty when there are no safetensors.
 
+    is_whole_listing: none was excluded by its name, so that what is missing is missing there.
     read_index is called at most once, with the index file, and returns the paths of the shards.
     Raises NotFound when the index names a file that is not there, or no weights, and when shards are missing.
     """
@@ -37,7 +40,8 @@ def choose(entries: list[Entry], read_index: Callable[[Entry], Iterable[str]]) -
     weights = _weights(by_path, read_index)
     if not weights:
         return []
-    _check_whole(weights, by_path)
+    if is_whole_listing:
+        _check_whole(weights, by_path)
     folders = {"", *(dirname(entry.path) for entry in weights)}
     if "modules.json" in by_path:  # sentence-transformers: 1_Pooling/config.json, 2_Dense/model.safetensors
         modules = {folder for folder in map(dirname, by_path) if _MODULE_FOLDER.fullmatch(folder)}

@@ -90,7 +90,7 @@ def _chosen(entries: list[Entry], wish: Wish, read_index: Callable[[Entry], Iter
         if not any(gguf.is_model(entry.path) for entry in pool):
             _nothing(pool, f"There is no quantization {wish.quant!r} here, for there is no GGUF model")
         return gguf.choose(pool, wish.quant)
-    return safetensors.choose(pool, read_index) or _nothing(
+    return safetensors.choose(pool, read_index, is_whole_listing=not wish.exclude) or _nothing(
         entries,
         "There is neither a GGUF nor a safetensors model here",
         "Choose files with --file or --include",

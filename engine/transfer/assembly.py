@@ -146,16 +146,20 @@ class Assembly:
         return bool(whole)
 
     def noted_in(self, leased: Span) -> list[Span]:
-        """What a lane that is gone has noted of its lease and nobody knows of. Raises OSError."""
+        """What a lane that is gone has noted of its lease and nobody knows of; nothing where that cannot be read."""
         pieces, plan, proof = self.open_part.pieces, self.plan, self.proof
         if pieces is None or plan is None or proof is None:
             return []
-        return [
-            span
-            for span, check in pieces.read(plan.grid).items()
-            if leased.start <= span.start and span.stop <= leased.stop
-            if not plan.has_written(span) and proof.check_of(span) == check
-        ]
+        try:
+            return [
+                span
+                for span, check in pieces.read(plan.grid).items()
+                if leased.start <= span.start and span.stop <= leased.stop
+                if not plan.has_written(span) and proof.check_of(span) == check
+            ]
+        except OSError as exc:
+            _log.warning("pieces.lost", file=self._name, error=str(exc))
+            return []
 
     def _check_on_disk(self, proof: Proof, index: int) -> int:
         with disk_errors("read back", self.open_part.data):

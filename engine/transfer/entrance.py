@@ -71,16 +71,13 @@ class Entrance:
     def check_free(self) -> None:
         """The target, where there is one, is not what is asked for. Raises StoreError where it may not be replaced."""
         job = self._job
-        if (
-            not self._has_target
-            or not job.spares_others
-            or self._settings.force
-            or job.receipts.find(job.target)
-        ):
+        if not self._has_target or not job.spares_others or self._settings.force:
+            return
+        if job.receipts.find(job.target) or job.receipts.find(job.target.resolve()):
             return
         raise StoreError(
-            f"{str(job.target)!r} is there, was not pulled by this command, and is another file than the model's of "
-            "that name. Move it, choose another folder with -d, or let --force replace it."
+            f"{str(job.target)!r} is there, nothing is known of where it came from, and it is another file than the "
+            "model's of that name. Move it, choose another folder with -d, or let --force replace it."
         )
 
     @property

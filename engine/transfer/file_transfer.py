@@ -220,6 +220,8 @@ class FileTransfer:
             self.resume_at = now + wait
             return None
         lease = self.leases.next(number, lane, wanted, lanes, self._setbacks.round)
+        if lease is not None and self._settings.force:
+            lease = msgspec.structs.replace(lease, is_never_a_page=False)
         self._tally.lanes_at_work(len(self.leases.out))
         return lease
 
@@ -338,12 +340,9 @@ class FileTransfer:
 
     def lane_lost(self, lease: int) -> None:
         """The lane that had this lease is gone: what it has noted, and did not come to tell, is told by its notes."""
-        if (held := self.leases.out.get(lease)) is not None and held.lease.span is not None:
-            leased = held.lease.span
-            self._try(lambda: self._take_notes(lease, leased))
-
-    def _take_notes(self, lease: int, leased: Span) -> None:
-        for span in self._assembly.noted_in(leased):
+        plan = self._assembly.plan
+        rest = plan.rest_of(lease) if plan is not None else None
+        for span in self._assembly.noted_in(rest) if rest else ():
             self.piece_written(PieceWritten(lease, self.number, span))
 
     def lease_ended(self, message: LeaseEnded, now: float) -> None:

@@ -85,7 +85,7 @@ def _misframed(answer: Answer) -> Misfit | None:
 def _page_in_place(lease: Lease, answer: Answer) -> Misfit | None:
     """Nothing else would tell that it is not the file, for the first answer says what the file is."""
     if lease.is_never_a_page and _is_html(answer):
-        return "page", f"{_PAGE} If it is the file, say so with --sha256."
+        return "page", f"{_PAGE} If it is the file, say so with --sha256, or take it with --force."
     return None
 
 

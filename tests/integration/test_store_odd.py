@@ -404,5 +404,5 @@ def test_a_listing_that_leads_into_version_control_is_refused(
     site = Hub(origin_factory(), origin_factory())
     site.add("ns/m", {"m-Q4_0.gguf": CONTENT, ".git/config": b"[core]"})
     words = ("pull", "ns/m", "--include", "*", "-d", tmp_path / "w")
-    assert_in_words(command.run(*words, env={"HF_ENDPOINT": site.site.base}), "version control", code=2)
+    assert_in_words(command.run(*words, env={"HF_ENDPOINT": site.site.base}), "Git keeps its own", code=2)
     assert not (tmp_path / "w").exists()

@@ -71,8 +71,6 @@ BAD = [
     "a/.GIT/hooks/x",
     ".g\u200cit/config",
     "git~1/config",
-    ".hg/hgrc",
-    "a/.svn",
 ]
 
 
