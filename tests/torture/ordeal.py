@@ -29,12 +29,12 @@ _RUN_WITHIN_S = 60.0
 _BLOCK = 4096
 _REPLACED_WITHIN_S = 2.0
 UNDER_WAY_BEATS = 4
-"""What a lane gets in a fifth of a second: in the kernel's buffers, read, or written and in no journal yet, because the
-coordinator has not come to it. On a machine with nothing else to do it is a piece or two."""
+"""What a lane gets in a fifth of a second: in the kernel's buffers. On a machine with nothing else to do it is a piece
+or two."""
 
 
 def bound_bytes(case: Case) -> int:
-    """What one kill may cost: on each lane a segment less a byte, and what was under way."""
+    """What one kill may cost: on each lane a block in its hand, less than a segment, and what was under way."""
     return case.lanes * (SEGMENT - 1 + UNDER_WAY_BEATS * case.beat_bytes)
 
 
