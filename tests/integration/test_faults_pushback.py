@@ -7,7 +7,7 @@ import pytest
 
 from tests.command import Command
 from tests.hub import Hub
-from tests.integration.trial import LANES, MIB, SEGMENT, Trial
+from tests.integration.trial import MIB, SEGMENT, Trial
 from tests.origin import Pattern, Record
 
 SIZE = 4 * MIB
@@ -87,7 +87,7 @@ def test_an_absurd_wait_ends_at_once_and_is_named(trial: Trial, code: int, asked
     if asked == "86400":
         assert "86400 s" in error
     assert result.seconds < 30  # a minute would have been granted; a loaded machine starts slowly
-    trial.finish(at_least_held=SIZE // 2 // SEGMENT - LANES)
+    trial.finish(at_least_held=0)  # the refusal may come before the other lane has a whole segment
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "soon"}, {"Retry-After": "-7"}])
