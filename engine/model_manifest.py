@@ -22,8 +22,9 @@ import msgspec
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.plain_text import printable
+from engine.regular_file import open_regular
 from engine.remote_file import RemoteName
-from engine.store.disk import disk_errors, open_regular, sync_folder
+from engine.store.disk import disk_errors, sync_folder
 from engine.store.waiting import lock
 from engine.telemetry import Log
 

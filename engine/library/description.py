@@ -11,9 +11,9 @@ from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
 from engine.model_manifest import ModelManifest
 from engine.plain_text import printable
+from engine.regular_file import open_regular
 from engine.safetensors_header import read_weights
 from engine.sources.splits import missing_shards
-from engine.store.disk import open_regular
 from engine.telemetry import Log
 
 _log = Log(__name__)

@@ -61,9 +61,8 @@ class FolderModels:
         listing = await self._listing(name)
         if listing is None:
             return None
-        for (
-            entry
-        ) in listing.entries.values():  # what is hashed already first: it is what was named in a manifest
+        # What is hashed already first: it is what was named in a manifest.
+        for entry in listing.entries.values():
             if self._digests.known_sha256(entry) == digest.removeprefix("sha256:"):
                 return entry
         for patient in (False, True):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.store.disk import read_small
+from engine.regular_file import read_small
 from engine.telemetry import Log
 
 _log = Log(__name__)

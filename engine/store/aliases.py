@@ -12,7 +12,8 @@ import msgspec
 from engine.errors import PathError
 from engine.model_path import ModelPath, path_fault
 from engine.model_registry import ModelRegistry, check_shortcut
-from engine.store.disk import disk_errors, read_small
+from engine.regular_file import read_small
+from engine.store.disk import disk_errors
 from engine.store.linking import write_whole
 from engine.telemetry import Log
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.store.disk import make_folders, open_regular
+from engine.regular_file import open_regular
+from engine.store.disk import make_folders
 from engine.store.waiting import lock
 from engine.telemetry import Log
 

@@ -7,8 +7,6 @@ from itertools import takewhile
 from pathlib import Path
 
 from engine.errors import NoSpace, StoreError
-from engine.regular_file import open_regular as open_regular  # noqa: PLC0414 - the disk's rules are all found here
-from engine.regular_file import read_small as read_small  # noqa: PLC0414 - likewise
 
 _FULL = {
     errno.ENOSPC: "the disk is full. Make room and run the same command again",

@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.store.disk import open_regular
+from engine.regular_file import open_regular
 
 MAX_ENTRIES = 100_000
 """Of one folder; what has more is no store of models."""

@@ -23,8 +23,9 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import PathError, UsageError
+from engine.regular_file import open_regular
 from engine.remote_file import RemoteName
-from engine.store.disk import disk_errors, open_regular
+from engine.store.disk import disk_errors
 from engine.store.foreign import file_inside, files_in, folders_in, read_bounded
 from engine.store.layout import inside
 from engine.store.linking import Place, link_relative, place, write_whole

@@ -24,15 +24,15 @@ import xxhash
 
 from engine.digest import Digest
 from engine.errors import PathError, StoreError
+from engine.regular_file import open_regular
 from engine.remote_file import Identity, RemoteFile
 from engine.spans import Grid, Span, SpanSet
-from engine.store import pieces as noted
-from engine.store.disk import close_quietly, disk_errors, open_regular
+from engine.store.disk import close_quietly, disk_errors
+from engine.store.pieces import PIECES
+from engine.store.pieces import read as pieces_at
 from engine.telemetry import redact
 
 CHECK = "xxh3_64"
-PIECES = "pieces"
-"""What lies beside it."""
 _VERSION = 1
 _LENGTH = struct.Struct("<I")
 _HASH = struct.Struct("<Q")
@@ -123,7 +123,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     def noted(self, path: Path) -> dict[Span, int]:
         """What lanes had noted beside the journal at path and it does not name."""
-        found = noted.read(path.with_name(PIECES), self.seed, self.header.grid)
+        found = pieces_at(path.with_name(PIECES), self.seed, self.header.grid)
         grid = self.header.grid
         return {span: check for span, check in found.items() if grid.index_of(span.start) not in self.checks}
 

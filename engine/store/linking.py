@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.store.disk import check_space, open_regular
+from engine.regular_file import open_regular
+from engine.store.disk import check_space
 
 REFLINK, HARDLINK, COPY = "reflink", "hardlink", "copy"
 _FICLONE = (

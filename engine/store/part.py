@@ -19,19 +19,19 @@ from pathlib import Path
 from typing import Self
 
 from engine.errors import StoreError
+from engine.regular_file import open_regular
 from engine.store.disk import (
     UNSUPPORTED,
     check_space,
     close_quietly,
     disk_errors,
     make_folders,
-    open_regular,
     sync_folder,
     write_all,
 )
-from engine.store.journal import PIECES, Header, Journal
+from engine.store.journal import Header, Journal
 from engine.store.part_lock import PartLock, content_of, holder_of, is_locked
-from engine.store.pieces import Pieces
+from engine.store.pieces import PIECES, Pieces
 from engine.telemetry import Log
 
 _log = Log(__name__)

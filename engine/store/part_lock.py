@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from engine.errors import Busy
-from engine.store.disk import disk_errors, open_regular
+from engine.regular_file import open_regular
+from engine.store.disk import disk_errors
 
 
 class PartLock:

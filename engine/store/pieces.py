@@ -17,9 +17,12 @@ from typing import Self
 
 import xxhash
 
+from engine.regular_file import open_regular
 from engine.spans import Grid, Span
-from engine.store.disk import close_quietly, open_regular
+from engine.store.disk import close_quietly
 
+PIECES = "pieces"
+"""What the file is called, beside the journal."""
 _PLACES = 8
 """A lane may be so many pieces ahead of what the coordinator has written down."""
 _PLACE = struct.Struct("<QQQ")

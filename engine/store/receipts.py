@@ -14,8 +14,9 @@ import msgspec
 
 from engine.digest import Digest
 from engine.errors import PathError
+from engine.regular_file import read_small
 from engine.spans import Grid
-from engine.store.disk import disk_errors, read_small, write_all
+from engine.store.disk import disk_errors, write_all
 from engine.store.journal import CHECK
 
 _NEVER = -(2**63)

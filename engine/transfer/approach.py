@@ -62,9 +62,11 @@ class Approach:
         has_digest: bool,
         whole: int = 0,
         algorithms: tuple[str, ...] = (),
+        takes_pages: bool = False,
     ) -> Lease:
         """The order for a lane; if it has to find the way, the others wait for it. whole: up to what size it shall
-        bring all of the file at once, if it does, and hash it with these algorithms."""
+        bring all of the file at once, if it does, and hash it with these algorithms. takes_pages: a web page may be
+        the file, whatever its name."""
         is_known = self.has_ranges or self.is_stream
         if self._located is None:
             self._locating = number
@@ -82,7 +84,7 @@ class Approach:
             whole=whole,
             algorithms=algorithms if whole else (),
             accept=self._remote.accept,
-            is_never_a_page=not has_digest and self._remote.name.lower().endswith(_NO_PAGES),
+            is_never_a_page=not (has_digest or takes_pages) and self._remote.name.lower().endswith(_NO_PAGES),
             must_be_public=self._located is not None and self._must_be_public,
         )
 

@@ -45,6 +45,11 @@ class Beginning:
         """How the file is hashed, as far as it is known what is promised."""
         return algorithms_for(self._version.digest, self._settings)
 
+    @property
+    def takes_pages(self) -> bool:
+        """Whether a web page may be the file: whoever says --force knows."""
+        return self._settings.force
+
     def resume(self) -> bool:
         """Take what an earlier run left in the part; where there is nothing of use, start. Whether a journal is
         continued."""

@@ -220,8 +220,6 @@ class FileTransfer:
             self.resume_at = now + wait
             return None
         lease = self.leases.next(number, lane, wanted, lanes, self._setbacks.round)
-        if lease is not None and self._settings.force:
-            lease = msgspec.structs.replace(lease, is_never_a_page=False)
         self._tally.lanes_at_work(len(self.leases.out))
         return lease
 

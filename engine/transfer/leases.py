@@ -86,6 +86,7 @@ class Leases:
             has_digest=self._version.digest is not None,
             whole=self._beginning.whole_bytes,
             algorithms=self._beginning.algorithms,
+            takes_pages=self._beginning.takes_pages,
         )
         self.out[number] = Held(lease, round_)
         return lease

@@ -132,13 +132,8 @@ def _is_hubs(url: str) -> bool:
         return False
 
 
-def _by_status(
-    status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str, given: str | None
-) -> EngineError:
-    if status in (401, 403, 404) and "/blob/" in shown:
-        said += (
-            " Addresses with /blob/ are pages for people: the file's own has /resolve/ or /raw/ in its place."
-        )
+def _denied(status: int, shown: str, said: str, *, advice: str, given: str | None) -> AccessDenied:
+    """given: where the credentials came from that went along; None where there were none."""
     match status:
         case 401 if "invalid credentials" in said.lower() or "invalid username or password" in said.lower():
             return AccessDenied(
@@ -159,11 +154,23 @@ def _by_status(
                 f"{shown} refuses access (403), with the credentials that were given: {advice}. A signed address may "
                 f"have expired.{said}"
             )
-        case 403:
+        case _:
             return AccessDenied(
                 f"{shown} refuses access (403). If it needs a token, {advice}; if there is one, "
                 f"its owner may lack the right to read this, and a signed address may have expired.{said}"
             )
+
+
+def _by_status(
+    status: int, shown: str, said: str, headers: Mapping[str, str], *, advice: str, given: str | None
+) -> EngineError:
+    if status in (401, 403, 404) and "/blob/" in shown:
+        said += (
+            " Addresses with /blob/ are pages for people: the file's own has /resolve/ or /raw/ in its place."
+        )
+    match status:
+        case 401 | 403:
+            return _denied(status, shown, said, advice=advice, given=given)
         case 404:
             return NotFound(f"{shown} does not exist (404). Check the address.{said}")
         case 410:

@@ -39,7 +39,7 @@ GUARDS = (
         "engine/transfer/assembly.py",
         "is_there = self.proof.check_of(span) == check",
         "is_there = True",
-        ("tests/integration/test_resume.py::test_a_noted_piece_that_is_not_on_disk_is_fetched",),
+        ("tests/integration/test_notes.py::test_a_noted_piece_that_is_not_on_disk_is_fetched",),
     ),
     Guard(
         "of a body that may turn out to be none nothing is noted",

@@ -85,7 +85,7 @@ def test_a_run_that_is_refused_takes_nothing_away(trial: Trial, status: int, cod
 
 @pytest.mark.row("sequence/page-at-first")
 def test_a_page_in_the_first_answer_gets_no_name_of_weights(trial: Trial) -> None:
-    """Nothing is known of the file yet but its name; who knows better says so with a digest."""
+    """Nothing is known of the file yet but its name; who knows better says so, with a digest or by force."""
     page = {"Content-Type": "text/html; charset=utf-8"}
     trial.origin.fault("status", code=200, body=PAGE, headers=page)
     failed = trial.pull("--retries", 1, *trial.in_threads, code=5)
@@ -93,6 +93,9 @@ def test_a_page_in_the_first_answer_gets_no_name_of_weights(trial: Trial) -> Non
     assert "the server sent a web page, again in" in failed.stderr
     assert trial.origin.fired("status") == 2
     trial.pull(*trial.in_threads, "--sha256", hashlib.sha256(PAGE).hexdigest())
+    assert trial.target.read_bytes() == PAGE
+    trial.target.unlink()
+    trial.pull(*trial.in_threads, "--force")
     assert trial.target.read_bytes() == PAGE
 
 
@@ -221,7 +224,9 @@ def test_a_status_that_answers_nothing_makes_no_file(trial: Trial, status: int) 
     assert always.fired == 1
     assert not trial.part.exists()
     trial.origin.behave()
-    later = trial.origin.fault("status", code=status, when=from_middle)
-    trial.assert_failed(trial.pull("--retries", 0, *trial.in_threads, code=5), "model.gguf")
+    later = trial.origin.fault(
+        "status", code=status, when=lambda r: r.range is not None and r.range[0] >= SIZE // 2
+    )
+    trial.assert_failed(trial.pull("--retries", 0, *trial.in_threads, "-c", 1, code=5), "model.gguf")
     assert later.fired >= 1
-    trial.finish(at_least_held=0)  # the refusal may come before the other lane has a whole segment
+    trial.finish(at_least_held=SIZE // 2 // SEGMENT, lanes=1)

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -315,21 +316,26 @@ def test_basic_and_tls(jarvis: Jarvis, tls: Certificates, tmp_path: Path) -> Non
         jarvis("pull", *target, "--header", f"Authorization: {header}", "--force").check(0)
 
 
+@contextmanager
+def expiring(tmp_path: Path, tls: Certificates) -> Iterator[tuple[TokenServer, Registry]]:
+    """A registry with u/m:v1, whose tokens live two seconds."""
+    with TokenServer(tmp_path, tls=tls) as tokens:
+        filler = f"Bearer {tokens.token('repository:u/m:pull,push')}"
+        with docker_registry(tmp_path / "registry", auth=tokens.auth, authorization=filler) as registry:
+            registry.put_model("u/m", "v1", MODEL)
+            tokens.life_s = 2
+            yield tokens, registry
+
+
 def test_anonymous_token_that_expires_in_mid_pull(jarvis: Jarvis, tls: Certificates, tmp_path: Path) -> None:
     """Without any credential a token is fetched for the repository, and anew once it has expired in mid-pull, in worker
     processes too; it is found nowhere on the disk or in the log."""
-    with TokenServer(tmp_path, tls=tls) as tokens:
-        filler = tokens.token("repository:u/m:pull,push")
-        with docker_registry(
-            tmp_path / "registry", auth=tokens.auth, authorization=f"Bearer {filler}"
-        ) as registry:
-            registry.put_model("u/m", "v1", MODEL)
-            tokens.life_s = 2
-            log = tmp_path / "log"
-            result = jarvis(
-                "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "4MB/s",
-                "-c", 2, "-p", 2, "--segment-size", "1MiB", "--verbose", "--log-file", log, "--cacert", tls.cacert,
-            ).check(0)  # fmt: skip
+    with expiring(tmp_path, tls) as (tokens, registry):
+        log = tmp_path / "log"
+        result = jarvis(
+            "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "4MB/s",
+            "-c", 2, "-p", 2, "--segment-size", "1MiB", "--verbose", "--log-file", log, "--cacert", tls.cacert,
+        ).check(0)  # fmt: skip
         assert (tmp_path / "out/m-v1.gguf").read_bytes() == GGUF
         assert len(tokens.requests) >= 3
         assert set(tokens.requests) == {("GET", "repository:u/m:pull")}
@@ -344,20 +350,14 @@ def test_a_token_that_is_not_renewed(
     spawn: Callable[..., Running], tls: Certificates, tmp_path: Path
 ) -> None:
     """Once it has expired in mid-pull and no other is given: exit 4, of which model, what to do, and what is kept."""
-    with TokenServer(tmp_path, tls=tls) as tokens:
-        filler = tokens.token("repository:u/m:pull,push")
-        with docker_registry(
-            tmp_path / "registry", auth=tokens.auth, authorization=f"Bearer {filler}"
-        ) as registry:
-            registry.put_model("u/m", "v1", MODEL)
-            tokens.life_s = 2
-            running = spawn(
-                "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "2MB/s", "--json",
-                "-c", 2, "-p", 0, "--segment-size", "1MiB", "--cacert", tls.cacert,
-            )  # fmt: skip
-            running.wait_output(lambda out, _: any(progress(out)), "progress", timeout_s=60)
-            tokens.user = "nobody:else"
-            result = running.wait().check(4)
+    with expiring(tmp_path, tls) as (tokens, registry):
+        running = spawn(
+            "pull", f"{registry.host}/u/m:v1", "-d", tmp_path / "out", "--limit-rate", "2MB/s", "--json",
+            "-c", 2, "-p", 0, "--segment-size", "1MiB", "--cacert", tls.cacert,
+        )  # fmt: skip
+        running.wait_output(lambda out, _: any(progress(out)), "progress", timeout_s=60)
+        tokens.user = "nobody:else"
+        result = running.wait().check(4)
     (error,) = [event for event in result.events_named("error") if event["file"].endswith(".gguf")]
     assert "gives no token for u/m (401): pass --token USER:PASSWORD" in error["message"]
     assert "is kept, and the same command resumes" in error["message"]

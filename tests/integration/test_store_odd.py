@@ -275,6 +275,20 @@ def test_what_is_damaged_is_not_served_as_sound(
     assert not (tmp_path / "m.gguf").exists()
 
 
+def test_a_small_file_that_its_owner_edits_is_served(
+    command: Command, pulled: Path, home: Path, tmp_path: Path
+) -> None:
+    """A README or a chat template; it takes nothing else of the model away."""
+    config = pulled.with_name("config.json")
+    config.chmod(0o644)
+    config.write_bytes(b'{"a": 1, "mine": true}')
+    with BackgroundServer(home) as server:
+        env = {"HF_ENDPOINT": server.url, "JARVIS_HOME": str(tmp_path / "other")}
+        command.run("pull", "ns/one", "--include", "*", "-d", tmp_path / "d", env=env).check()
+    assert (tmp_path / "d/config.json").read_bytes() == config.read_bytes()
+    assert (tmp_path / "d" / pulled.name).read_bytes() == pulled.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -393,6 +407,10 @@ def test_a_file_of_the_users_own_is_not_replaced(
     assert own.read_bytes() == CONFIG
     own.write_bytes(b"damaged")
     command.run(*words, env=hub).check()
+    assert own.read_bytes() == CONFIG
+    own.write_bytes(b"damaged")
+    (tmp_path / "link").symlink_to(own.parent)
+    command.run(*words[:-1], tmp_path / "link", env=hub).check()
     assert own.read_bytes() == CONFIG
 
 

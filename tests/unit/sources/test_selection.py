@@ -222,6 +222,7 @@ def test_shards_that_are_whole():
     assert chosen(SHARDS) == SHARDS
     assert chosen([*SHARDS, "other.safetensors", INDEX], index=SHARDS) == [*SHARDS, INDEX]
     assert chosen(["m-00000-of-00002.safetensors", "m-00001-of-00002.safetensors"])
+    assert chosen(SHARDS, exclude=("*2-of*",)) == [SHARDS[0], SHARDS[2]], "excluded is not missing"
 
 
 @pytest.mark.parametrize(("paths", "text", "choice", "told"), NOT_FOUND)

@@ -6,8 +6,9 @@ import os
 import pytest
 
 from engine.errors import NoSpace, StoreError
+from engine.regular_file import open_regular
 from engine.store import disk
-from engine.store.disk import check_space, disk_error, disk_errors, make_folders, open_regular, sync_folder
+from engine.store.disk import check_space, disk_error, disk_errors, make_folders, sync_folder
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
