@@ -10,8 +10,9 @@ from engine.library.pulling import pull_models
 from engine.library.records import record
 from engine.library.removal import remove_model
 from engine.library.shelves import shelf_of
+from engine.manifest_record import ModelManifest
 from engine.model_downloader import CallbackObserver, ProgressCallback
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.model_path import HUB_REGISTRY
 from engine.remote_file import RemoteName
 from engine.settings import Settings, home

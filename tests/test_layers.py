@@ -31,7 +31,7 @@ FLOORS = """
     llm_manager
     library
     model_downloader
-    sources | transfer | model_manifest
+    sources | transfer | model_manifest manifest_file manifest_record
     transport | store
     model_registry
     model_pages

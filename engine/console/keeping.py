@@ -15,7 +15,7 @@ from engine.library.collection import collect
 from engine.library.lookup import find_model, manifests, unreadable
 from engine.library.removal import Removed, remove_model
 from engine.library.updates import Standing, find_again, look_for_updates
-from engine.model_manifest import LOCAL_REGISTRY, ModelManifest
+from engine.manifest_record import LOCAL_REGISTRY, ModelManifest
 from engine.plain_text import printable
 from engine.settings import Settings
 

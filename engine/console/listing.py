@@ -12,7 +12,8 @@ from engine.console.streams import stderr, stdout
 from engine.errors import PathError
 from engine.library.lookup import manifests
 from engine.library.views import folder_name, views_of
-from engine.model_manifest import Broken, Layer, ModelManifest
+from engine.manifest_file import Broken
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_path import quantization_of
 from engine.plain_text import printable
 from engine.settings import home

@@ -10,7 +10,7 @@ from engine.console.listing import files_of, listed, local_time, quantization, s
 from engine.console.sizes import format_size
 from engine.console.streams import stdout
 from engine.library.lookup import find_model, manifests
-from engine.model_manifest import EarlierLayer, Layer, ModelManifest
+from engine.manifest_record import EarlierLayer, Layer, ModelManifest
 from engine.plain_text import printable
 from engine.settings import home
 from engine.store import layout

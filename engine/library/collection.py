@@ -18,7 +18,7 @@ from engine.library.leftovers import left_of_pulls, left_of_versions, named_dige
 from engine.library.lookup import manifests
 from engine.library.removal import Removed, take_view
 from engine.library.scraps import scraps
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 from engine.settings import home
 from engine.store import layout
 from engine.store.at_work import alone

@@ -9,7 +9,7 @@ from typing import BinaryIO, TypeVar
 from engine.errors import EngineError, FormatError
 from engine.gguf_header import Readable, read_header
 from engine.library.model_config import ModelConfig, read_config
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 from engine.plain_text import printable
 from engine.regular_file import open_regular
 from engine.safetensors_header import read_weights

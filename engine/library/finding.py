@@ -15,8 +15,8 @@ from engine.library.lookup import manifests
 from engine.library.places import check_places
 from engine.library.remembered import remembered_files
 from engine.library.shelves import Shelf, Shelves
+from engine.manifest_record import Selection
 from engine.model_downloader import loose_job, stored_job
-from engine.model_manifest import Selection
 from engine.model_path import HUB_REGISTRY, QUANTIZATION, ModelPath, with_quantization
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteFile, RemoteName

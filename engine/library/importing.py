@@ -15,7 +15,8 @@ from engine.errors import DigestMismatch, EngineError, NotFound, PathError, Stor
 from engine.library.description import describe, fault_at
 from engine.library.shelves import Shelves, shelf_of
 from engine.library.views import views_of
-from engine.model_manifest import LOCAL_REGISTRY, ManifestManager, ModelManifest
+from engine.manifest_record import LOCAL_REGISTRY, ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.model_path import quantization_of
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import PathError
 from engine.library.views import place_of, views_of
-from engine.model_manifest import Layer, ModelManifest
+from engine.manifest_record import Layer, ModelManifest
 from engine.settings import home
 from engine.store import layout
 from engine.store.blobs import Blobs

@@ -3,7 +3,9 @@
 from engine.errors import NotFound, PathError, StoreError
 from engine.library.keys import key_of
 from engine.library.views import views_of
-from engine.model_manifest import Broken, ManifestManager, ModelManifest
+from engine.manifest_file import Broken
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.settings import home
 from engine.store import layout
 from engine.store.aliases import Aliases

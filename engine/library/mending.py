@@ -11,8 +11,8 @@ from engine.library.lookup import find_model, manifests
 from engine.library.pulling import pull_jobs
 from engine.library.repair import bad_segments, job_for_layer, job_for_receipt, salvage
 from engine.library.views import views_of
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_downloader import Outcome
-from engine.model_manifest import Layer, ModelManifest
 from engine.settings import MIB, Settings, home
 from engine.store.blobs import Blobs
 from engine.store.receipts import Receipt, Receipts

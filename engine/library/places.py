@@ -7,7 +7,7 @@ from engine.errors import PathError, UsageError
 from engine.library.keys import key_of
 from engine.library.lookup import manifests
 from engine.library.views import views_of
-from engine.model_manifest import Layer, ModelManifest
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_path import HUB_REGISTRY, ModelPath
 from engine.model_registry import ModelRegistry
 from engine.transfer.job import Job

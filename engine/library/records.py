@@ -12,8 +12,9 @@ from engine.library.keys import key_of
 from engine.library.shelves import shelf_of
 from engine.library.uniting import unite
 from engine.library.views import original_of
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_downloader import Outcome
-from engine.model_manifest import Layer, ManifestManager, ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout

@@ -6,7 +6,7 @@ from engine.digest import Digest
 from engine.library.choices import as_dict
 from engine.library.keys import key_of
 from engine.library.lookup import manifests
-from engine.model_manifest import Layer, ModelManifest
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
 from engine.sources import Choice, Source

@@ -13,7 +13,7 @@ from engine.errors import PathError
 from engine.library.leftovers import left_of_versions, named_digests, named_places, places_of, still_there
 from engine.library.lookup import manifests
 from engine.library.views import original_of
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 from engine.settings import home
 from engine.store import layout
 from engine.store.at_work import alone

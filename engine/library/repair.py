@@ -12,8 +12,8 @@ from engine.digest import Digest
 from engine.errors import Busy, EngineError
 from engine.library.remembered import remote_of
 from engine.library.views import folder_name
+from engine.manifest_record import Layer, ModelManifest
 from engine.model_downloader import loose_job, stored_job
-from engine.model_manifest import Layer, ModelManifest
 from engine.remote_file import RemoteFile, RemoteName
 from engine.store.disk import disk_errors
 from engine.store.journal import Header, url_hash

@@ -1,7 +1,7 @@
 """What writers that were killed have left of files that were to appear whole: copies, probes, manifests on their way.
 
 Told by names that nothing else in the store has (store/linking.py, store/receipts.py, store/part.py,
-model_manifest.py, sources/origins.py), and by nobody having touched them for long.
+manifest_file.py, sources/origins.py), and by nobody having touched them for long.
 """
 
 import re

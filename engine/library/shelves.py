@@ -13,7 +13,7 @@ from engine.errors import PathError
 from engine.library.keys import key_of
 from engine.library.lookup import manifests
 from engine.library.views import folder_name
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteName
 from engine.settings import home

@@ -6,7 +6,7 @@ model is both. A new revision begins anew with what is pulled then. Pure.
 
 from collections.abc import Sequence
 
-from engine.model_manifest import Layer, ModelManifest, Selection
+from engine.manifest_record import Layer, ModelManifest, Selection
 
 
 def unite(fresh: ModelManifest, known: ModelManifest | None) -> None:

@@ -10,7 +10,7 @@ from engine.library.choices import as_dict
 from engine.library.finding import Found, Request, find_all
 from engine.library.keys import key_of
 from engine.library.views import views_of
-from engine.model_manifest import ModelManifest, Selection
+from engine.manifest_record import ModelManifest, Selection
 from engine.model_path import ModelPath
 from engine.model_registry import ModelRegistry
 from engine.settings import MIB, Settings, home

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.model_manifest import Layer, ModelManifest
+from engine.manifest_record import Layer, ModelManifest
 from engine.remote_file import RemoteName
 from engine.settings import home
 from engine.store import layout

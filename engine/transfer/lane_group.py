@@ -9,7 +9,8 @@ from engine.settings import Settings
 from engine.spans import Grid
 from engine.store.pieces import Pieces
 from engine.transfer.cells import Cells
-from engine.transfer.lane import Lane, PartFile
+from engine.transfer.lane import Lane
+from engine.transfer.lease_writer import PartFile
 from engine.transfer.messages import Close, Closed, Down, Lease, Open, Proceed, Revoke, Shorten, Up
 from engine.transport.auth import Credentials
 

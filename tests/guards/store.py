@@ -43,8 +43,8 @@ GUARDS = (
     ),
     Guard(
         "of a body that may turn out to be none nothing is noted",
-        "engine/transfer/lane.py",
-        'None if "transfer-encoding" in answer.headers or self._is_endless else part.pieces',
+        "engine/transfer/lease_writer.py",
+        "None if reach.is_framed or reach.is_endless else part.pieces",
         "part.pieces",
         ("tests/unit/transfer/test_lane.py::test_of_a_body_that_may_turn_out_to_be_none_nothing_is_noted",),
     ),

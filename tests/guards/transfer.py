@@ -5,6 +5,7 @@ from tests.guards.guard import Guard
 _ANSWERS = "engine/transfer/answers.py"
 _MISFITS = "engine/transfer/misfits.py"
 _REFUSED = ("tests/unit/transfer/test_answers.py::test_answer_is_refused",)
+_WRITER = "engine/transfer/lease_writer.py"
 _LANE = "tests/unit/transfer/test_lane.py"
 
 GUARDS = (
@@ -96,36 +97,36 @@ GUARDS = (
     ),
     Guard(
         "what a revoked lane has in its hand is not written",
-        "engine/transfer/lane.py",
-        "if self._is_revoked:\n                self._discarded += len(data)\n                raise _Revoked\n",
+        _WRITER,
+        "if self.is_revoked:\n                self._discarded += len(data)\n                raise Revoked\n",
         "pass\n",
         (f"{_LANE}::test_what_came_before_a_revocation_is_not_written_after_it",),
     ),
     Guard(
         "a write and a revocation exclude each other",
-        "engine/transfer/lane.py",
-        "        with self._lock:\n            if self._is_revoked:\n                self._discarded += len(data)\n",
-        "        if True:\n            if self._is_revoked:\n                self._discarded += len(data)\n",
+        _WRITER,
+        "        with self._lock:\n            if self.is_revoked:\n                self._discarded += len(data)\n",
+        "        if True:\n            if self.is_revoked:\n                self._discarded += len(data)\n",
         (f"{_LANE}::test_a_revocation_waits_for_a_write_that_is_under_way",),
     ),
     Guard(
         "an old lease number revokes nothing",
-        "engine/transfer/lane.py",
+        _WRITER,
         "if self._lease is None or self._lease.lease != lease:",
         "if self._lease is None:",
         (f"{_LANE}::test_a_revocation_of_an_earlier_lease_ends_nothing",),
     ),
     Guard(
         "a lease that was revoked early is not taken up",
-        "engine/transfer/lane.py",
-        "self._lease, self._is_revoked = lease, lease.lease == self._revoked_early",
-        "self._lease, self._is_revoked = lease, False",
+        _WRITER,
+        "self._lease, self.is_revoked = lease, lease.lease == self._revoked_early",
+        "self._lease, self.is_revoked = lease, False",
         (f"{_LANE}::test_a_lease_that_is_revoked_before_it_is_taken_up_ends_all_the_same",),
     ),
     Guard(
         "nothing is written beyond a lease's end",
-        "engine/transfer/lane.py",
-        "if self._stop is not None and self._position + len(data) > self._stop:",
+        _WRITER,
+        "if self._stop is not None and self.position + len(data) > self._stop:",
         "if False:",
         (f"{_LANE}::test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now",),
     ),

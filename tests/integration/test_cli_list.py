@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 from tests.command import ENTRY, Result
 
 Jarvis = Callable[..., Result]

@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("aiohttp")
 
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.server.run import BackgroundServer
 from tests.command import Command
 

@@ -16,7 +16,8 @@ pytest.importorskip("aiohttp")
 from engine.digest import Hasher, start_hash
 from engine.errors import Busy
 from engine.library.collection import collect
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.server import digests
 from engine.server.run import BackgroundServer
 from engine.store import waiting

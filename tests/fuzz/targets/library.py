@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from engine.errors import PathError, UsageError
 from engine.library.remembered import remembered_files
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteName
 from engine.settings import home
@@ -107,7 +108,7 @@ _FIELDS = (
     b'"model_key": "layers": "earlier": "sha256": "filename": "size_bytes": "version": ../ \xff \\ud800 { [ null 1e99 '
     b"99999999999999999999"
 ).split()
-manifest = housed("manifest", _MANIFESTS, tuple(_FIELDS), "model_manifest.py")(_manifest)
+manifest = housed("manifest", _MANIFESTS, tuple(_FIELDS), "manifest_file.py", "manifest_record.py")(_manifest)
 
 
 class _Source:

@@ -10,7 +10,7 @@ import pytest
 from engine.console.gguf_file import write_gguf
 from engine.library import description
 from engine.library.description import _count
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 
 
 def describe(manifest: ModelManifest, *paths: Path) -> None:

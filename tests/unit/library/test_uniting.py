@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.library.uniting import unite
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 
 ALL, ONLY_A, ONLY_C = {}, {"file": "a"}, {"file": "c"}
 

@@ -1,6 +1,7 @@
 """Manifests, quickly made."""
 
-from engine.model_manifest import ManifestManager, ModelManifest
+from engine.manifest_record import ModelManifest
+from engine.model_manifest import ManifestManager
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 

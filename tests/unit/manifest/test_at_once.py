@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import engine
-from engine.model_manifest import ModelManifest
+from engine.manifest_record import ModelManifest
 from tests.unit.manifest.made import A, B, put
 
 WRITER = """

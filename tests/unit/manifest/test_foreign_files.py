@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import StoreError
-from engine.model_manifest import Broken, Layer, ManifestManager
+from engine.manifest_file import Broken
+from engine.manifest_record import Layer
+from engine.model_manifest import ManifestManager
 from tests.properties import steady
 from tests.unit.manifest.made import A, create, put
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import PathError, UsageError
-from engine.model_manifest import Layer, ManifestManager
+from engine.manifest_record import Layer
+from engine.model_manifest import ManifestManager
 from engine.remote_file import RemoteName
 from tests.properties import steady
 from tests.unit.manifest.made import A, create, put

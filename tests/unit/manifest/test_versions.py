@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from engine.model_manifest import Layer, ManifestManager
+from engine.manifest_record import Layer
+from engine.model_manifest import ManifestManager
 from tests.unit.manifest.made import A, B, create, history, put
 
 

@@ -15,9 +15,11 @@ from engine.settings import Settings
 from engine.spans import Grid, Span
 from engine.store.disk import write_all
 from engine.store.pieces import Pieces
-from engine.transfer import lane as lane_module
+from engine.transfer import lease_writer
+from engine.transfer.body_reader import BodyReader
 from engine.transfer.cells import UNLIMITED, Cells
-from engine.transfer.lane import Lane, PartFile
+from engine.transfer.lane import Lane
+from engine.transfer.lease_writer import PartFile
 from engine.transfer.messages import (
     LaneFree,
     Lease,
@@ -223,7 +225,7 @@ def test_a_disk_that_fails_is_told_as_that(
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(offset)
 
-    monkeypatch.setattr(lane_module, "write_all", fill_up)
+    monkeypatch.setattr(lease_writer, "write_all", fill_up)
     origin = origin_factory({"m.gguf": File(b"\xab" * SIZE, framing=framing)})
     host, _, fd = begin(origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
@@ -245,7 +247,7 @@ def test_what_came_before_a_revocation_is_not_written_after_it(
         in_hand.set()
         assert go.wait(10)
 
-    monkeypatch.setattr(Lane, "_adapt_block", hold)
+    monkeypatch.setattr(BodyReader, "_adapt_block", hold)
     host, path, fd = begin(paced_origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
     assert in_hand.wait(10)
@@ -270,7 +272,7 @@ def test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now(
         in_hand.set()
         assert go.wait(10)
 
-    monkeypatch.setattr(Lane, "_adapt_block", hold)
+    monkeypatch.setattr(BodyReader, "_adapt_block", hold)
     paced_origin.fault("stall", after_bytes=1 << 14, times=1)
     host, path, fd = begin(paced_origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
@@ -303,7 +305,7 @@ def test_a_revocation_waits_for_a_write_that_is_under_way(
         events.append("revoked")
         over.set()
 
-    monkeypatch.setattr(lane_module, "write_all", write_slowly)
+    monkeypatch.setattr(lease_writer, "write_all", write_slowly)
     host, _, fd = begin(paced_origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=paced_origin.url("m.gguf"), span=Span(0, SIZE)))
     assert writing.wait(10)
