@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from engine.arguments import check_callable, check_text
 from engine.errors import EngineError, SeveralFailed, UsageError
 from engine.library.finding import Found, Request, credentials_for, find_jobs
 from engine.library.keys import key_of
@@ -55,6 +56,8 @@ class LLMManager:
 
     def set_hf_token(self, token: str) -> None:
         """Use this token for the Hub, before those of the environment and of the Hub's own file."""
+        if token is not None:  # as it is where a variable is not set
+            check_text(token=token)
         self._hf_token = token
 
     def download_model_from_path(
@@ -69,6 +72,8 @@ class LLMManager:
 
         Raises EngineError (a RuntimeError): see errors.py; SeveralFailed where more than one file failed.
         """
+        check_text(path=path, quantization=quantization or "")
+        check_callable(progress_callback=progress_callback)
         target = Aliases(home()).parse(path)
         request = Request(
             targets=(target,),
@@ -152,6 +157,7 @@ def _repository(found: Found) -> tuple[str, str, str]:
 
 
 def _keys(path: str) -> Iterable[str]:
+    check_text(path=path)
     yield path
     try:
         yield key_of(Aliases(home()).parse(path))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.arguments import check_callable, check_text
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.remote_file import RemoteFile, RemoteName
@@ -115,6 +116,8 @@ class ModelDownloader:
 
     def set_hf_token(self, token: str) -> None:
         """Use this token for the Hub, before those of the environment and of the Hub's own file."""
+        if token is not None:  # as it is where a variable is not set
+            check_text(token=token)
         self._hf_token = token
 
     def download(
@@ -132,6 +135,8 @@ class ModelDownloader:
         again when it does not, and fetched anew when no digest is known. force starts at zero; the old file stays
         until the new one is verified. Raises EngineError (a RuntimeError): see errors.py.
         """
+        check_text(model_key=model_key, url=url, filename=filename)
+        check_callable(progress_callback=progress_callback)
         remote = RemoteFile(
             name=RemoteName.parse(filename),
             url=check_url(url),
@@ -166,6 +171,7 @@ class ModelDownloader:
                 "expected_sha256 cannot be compared while the downloader's hash is None. Set hash to 'sha256', or "
                 "leave the digest out."
             )
+        check_text(expected_sha256=sha256)
         digest = Digest.parse(sha256)
         if digest.algorithm != "sha256":
             raise PathError(f"Expected a sha256 digest, got {digest.algorithm!r}.")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.arguments import check_text
 from engine.manifest_file import Broken, encoded, file_name, read, replace
 from engine.manifest_record import Layer, ModelManifest, succeed
 from engine.regular_file import open_regular
@@ -130,7 +131,9 @@ class ManifestManager:
         }
 
     def path_of(self, key: str) -> Path:
-        """The manifest's file. Raises PathError for a key that cannot name one."""
+        """The manifest's file. Raises PathError for a key that cannot name one,
+        UsageError for one that is no text."""
+        check_text(key=key)
         return self.manifest_dir / file_name(key)
 
     def _places(self) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from engine.errors import UsageError
 
 MIB = 1 << 20
 DEFAULT_SEGMENT = 8 * MIB
+MAX_CONNECTIONS, MAX_PROCESSES = 256, 64
 _PROXY = re.compile(
     r"https?://([A-Za-z0-9._~!$&'()*+,;=:%-]{0,512}@)?([A-Za-z0-9._-]{1,255}|\[(?P<v6>[0-9A-Fa-f:.]{2,45})\])(:(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE,
@@ -51,16 +53,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         faults = [
-            f"{name} is {value}, and must be at least {least}"
-            for name, least in _LEAST.items()
-            if (value := getattr(self, name)) is not None and value < least
+            f"{name} is {value!r:.40}, and must be {words}"
+            for name, (words, fits) in _RULES.items()
+            if not fits(value := getattr(self, name))
         ]
-        faults += [
-            f"{name} is {value!r}, and must be one of {', '.join(map(repr, allowed))}"
-            for name, allowed in _ALLOWED.items()
-            if (value := getattr(self, name)) not in allowed
-        ]
-        if self.proxy is not None and ("://" not in self.proxy or proxy_url(self.proxy) is None):
+        if self.proxy is not None and not _is_proxy(self.proxy):
             faults.append("the proxy is not a URL such as http://host:port")
         if faults:
             raise UsageError(f"These settings cannot be: {'; '.join(faults)}.")
@@ -75,6 +72,10 @@ def proxy_url(text: str) -> str | None:
     return url if match["v6"] is None or _is_ipv6(match["v6"]) else None
 
 
+def _is_proxy(value: object) -> bool:
+    return isinstance(value, str) and "://" in value and proxy_url(value) is not None
+
+
 def _is_ipv6(text: str) -> bool:
     import socket  # nearly nobody has such a proxy
 
@@ -85,19 +86,48 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-_LEAST: dict[str, float] = {
-    "connections": 1,
-    "processes": 0,
-    "segment_size": 1,
-    "limit_rate": 1,
-    "retries": 0,
-    "retry_delay_s": 0,
-    "stall_timeout_s": 0,
-    "connect_timeout_s": 0,
-    "chunk_size": 1,
-    "progress_interval_s": 0,
+_Rule = tuple[str, Callable[[object], bool]]
+"""In words, and as a test."""
+
+
+def _whole(least: int, most: int, *, may_be_none: bool = False) -> _Rule:
+    def fits(value: object) -> bool:
+        return (may_be_none and value is None) or (isinstance(value, int) and least <= value <= most)
+
+    bounds = f" from {least} to {most:,}" if most <= 1 << 30 else f", at least {least}"
+    return f"a whole number{bounds}{', or None' if may_be_none else ''}", fits
+
+
+def _seconds() -> _Rule:
+    def fits(value: object) -> bool:
+        return isinstance(value, int | float) and value >= 0
+
+    return "a number of seconds, at least 0", fits
+
+
+def _one_of(*allowed: str | None) -> _Rule:
+    return f"one of {', '.join(map(repr, allowed))}", lambda value: value in allowed
+
+
+def _path_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+_RULES: dict[str, _Rule] = {
+    "connections": _whole(1, MAX_CONNECTIONS, may_be_none=True),
+    "processes": _whole(0, MAX_PROCESSES, may_be_none=True),
+    "segment_size": _whole(1, 1 << 30),
+    "limit_rate": _whole(1, 1 << 62, may_be_none=True),
+    "retries": _whole(0, 1 << 31),
+    "retry_delay_s": _seconds(),
+    "stall_timeout_s": _seconds(),
+    "connect_timeout_s": _seconds(),
+    "chunk_size": _whole(1, 1 << 30),
+    "hash": _one_of("sha256", None),
+    "allocate": _one_of("sparse", "full"),
+    "cacert": ("a path as text, or None", _path_or_none),
+    "progress_interval_s": _seconds(),
 }
-_ALLOWED: dict[str, tuple[str | None, ...]] = {"hash": ("sha256", None), "allocate": ("sparse", "full")}
 
 
 def home() -> Path:

@@ -37,7 +37,7 @@ FLOORS = """
     model_pages
     model_path
     remote_file
-    digest spans settings telemetry plain_url regular_file gguf_header safetensors_header
+    digest spans settings arguments telemetry plain_url regular_file gguf_header safetensors_header
     errors
     plain_text
 """

@@ -14,14 +14,12 @@ from engine.digest import Digest
 from engine.errors import EngineError, UsageError
 from engine.library.finding import Request
 from engine.remote_file import PART_SUFFIX
-from engine.settings import DEFAULT_SEGMENT, MIB, Settings, home, proxy_url
+from engine.settings import DEFAULT_SEGMENT, MAX_CONNECTIONS, MAX_PROCESSES, MIB, Settings, home, proxy_url
 from engine.sources import Choice
 from engine.store.aliases import Aliases
 
 T = TypeVar("T")
 
-MAX_CONNECTIONS = 256
-MAX_PROCESSES = 64
 _SEGMENTS = (64 << 10, 1024 * MIB)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
 _OURS = frozenset(
@@ -109,7 +107,7 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         segment_size=faults.parse(_segment, given["segment_size"], DEFAULT_SEGMENT),
         limit_rate=faults.parse(parse_rate, given["limit_rate"], None),
         retries=max(given["retries"], 0),  # judged below, with all other faults
-        stall_timeout_s=max(given["stall_timeout"], 0.0),
+        stall_timeout_s=given["stall_timeout"] if given["stall_timeout"] > 0 else 0.0,
         hash=None if given["hash"] == "none" else given["hash"],
         allocate=given["allocate"],
         repair=given["repair"],
