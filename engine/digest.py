@@ -50,6 +50,12 @@ class Digest(msgspec.Struct, frozen=True):
         """Whether content of this many bytes may have it: no bytes have but one."""
         return size_bytes > 0 or self.hex == self.start(0).hexdigest()
 
+    def of(self, content: bytes) -> Self:
+        """That of this content, by the same algorithm."""
+        hasher = self.start(len(content))
+        hasher.update(content)
+        return type(self)(self.algorithm, hasher.hexdigest())
+
     def start(self, size_bytes: int) -> Hasher:
         """A fresh hasher for content of this many bytes."""
         return start_hash(self.algorithm, size_bytes)

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from engine.digest import Digest
-from engine.errors import NotFound, PathError, ProtocolViolation, UsageError
+from engine.errors import DigestMismatch, NotFound, PathError, ProtocolViolation, UsageError
 from engine.model_path import ModelPath
 from engine.remote_file import RemoteFile, RemoteName
 from engine.sources.listing import Entry, RawManifest, next_page
@@ -168,9 +168,18 @@ class HuggingFace:
         return f"{self.endpoint}/{repo}/resolve/{commit}/{quote(entry.path)}"
 
     def _read_index(self, client: "Client", repo: str, commit: str, entry: Entry) -> list[str]:
-        """The shards that an index maps tensors to; a name that could leave the folder is a PathError."""
+        """The shards that an index maps tensors to; a name that could leave the folder is a PathError. One that is not
+        what the listing says would make half a model whole."""
         url = self._file_url(repo, commit, entry)
         body = client.get_json(url, limit_bytes=_MAX_INDEX).body
+        promised = entry.digest
+        if promised is not None and (actual := promised.of(body)) != promised:
+            raise DigestMismatch(
+                f"The index at {redact(url)} does not have the {promised.algorithm} digest that its listing gives it: "
+                f"expected {promised.hex}, got {actual.hex}. Nothing was written. Ask whoever runs the Hub.",
+                expected=promised.hex,
+                actual=actual.hex,
+            )
         names = sorted(set(_decoded(body, _Index, url).weight_map.values()))
         return [RemoteName.parse(name) for name in names]
 

@@ -11,7 +11,15 @@ import pytest
 pytest.importorskip("aiohttp")
 
 from engine.digest import Digest
-from engine.errors import AccessDenied, EngineError, NetworkError, NotFound, PathError, ProtocolViolation
+from engine.errors import (
+    AccessDenied,
+    DigestMismatch,
+    EngineError,
+    NetworkError,
+    NotFound,
+    PathError,
+    ProtocolViolation,
+)
 from engine.model_registry import ModelRegistry
 from engine.remote_file import RemoteFile
 from engine.server.run import BackgroundServer
@@ -133,6 +141,10 @@ REVISION = "api/models/ns/repo/revision/main"
 
 def node(path: str, **fields) -> dict:
     return {"type": "file", "path": path, "size": 4, "oid": OTHER, **fields}
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
 
 
 def lfs(path: str, **fields) -> dict:
@@ -322,8 +334,26 @@ def test_hostile_index_is_refused(lying_hub, name):
     """A shard's name in an index that could leave the folder is a PathError."""
     index = "model.safetensors.index.json"
     body = json.dumps({"weight_map": {"t": name}}).encode()
-    lying_hub([node(index), lfs("w.safetensors")], {f"ns/repo/resolve/{COMMIT}/{index}": body})
+    tree = [node(index, size=len(body), oid=git_sha1(body)), lfs("w.safetensors")]
+    lying_hub(tree, {f"ns/repo/resolve/{COMMIT}/{index}": body})
     with pytest.raises(PathError):
+        listed("hf.co/ns/repo")
+
+
+@pytest.mark.row("attack/18-content-of-another-digest")
+def test_an_index_that_is_not_the_listings_is_refused(lying_hub):
+    """It names a part of the shards, and would make half a model whole; the listing's digest tells."""
+    index = "model.safetensors.index.json"
+    true, false = (
+        json.dumps({"weight_map": {"t": name}}).encode() for name in ("a.safetensors", "b.safetensors")
+    )
+    tree = [
+        node(index, size=len(true), oid=git_sha1(true)),
+        lfs("a.safetensors"),
+        lfs("b.safetensors", oid="cd" * 32),
+    ]
+    lying_hub(tree, {f"ns/repo/resolve/{COMMIT}/{index}": false})
+    with pytest.raises(DigestMismatch, match="index"):
         listed("hf.co/ns/repo")
 
 
