@@ -10,6 +10,7 @@ from engine.transfer.cells import BODY, THROTTLED, Cell
 from engine.transfer.lease_writer import LeaseWriter, Revoked
 from engine.transfer.line import Line
 from engine.transport.foreign_errors import describe
+from engine.transport.heads import FinalResponse
 from engine.transport.retry import Failure, WireError
 from engine.transport.wire import Answer
 
@@ -31,6 +32,8 @@ class BodyReader:
         self._cell = cell
         self._max_block = self._largest_block = max_block
         self._block = _MIN_BLOCK
+        self.open_chunk = 0, 0
+        """See FinalResponse; of a body without chunks none is open."""
 
     def begin(self, answer: Answer) -> None:
         self._answer = answer
@@ -85,6 +88,10 @@ class BodyReader:
             if failure.kind == "connect":  # TLS broke, but the connection was there
                 failure = msgspec.structs.replace(failure, kind="reset")
             raise WireError(failure) from exc
+        finally:
+            frames = self._answer.response._original_response
+            if isinstance(frames, FinalResponse):
+                self.open_chunk = frames.open_chunk
         return data
 
     def _adapt_block(self, nbytes: int, took_s: float) -> None:

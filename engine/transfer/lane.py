@@ -121,7 +121,7 @@ class Lane:
         except Revoked:
             return None
         except WireError as exc:
-            return self._writer.distrust(exc.failure)
+            return self._writer.distrust(exc.failure, self._reader.open_chunk)
         except EngineError as exc:
             return Failure(kind="address", message=str(exc), url=redact(lease.url))
         except Exception as exc:  # noqa: BLE001 - a mistake of ours must not leave a lease without an end
@@ -211,10 +211,12 @@ class Lane:
         while missing := self._writer.missing_of(segment):
             data = self._reader.read_block(missing)
             if not data:
+                self._writer.believe()
                 return False
-            self._writer.write(data)
+            self._writer.write(data, self._reader.open_chunk)
         if self._writer.is_at_promised_end:
             self._reader.refuse_more()
+            self._writer.believe()
         self._writer.tell(index, segment)
         return True
 

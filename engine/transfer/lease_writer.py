@@ -53,7 +53,8 @@ class Reach(msgspec.Struct, frozen=True):
     is_endless: bool
     """Nothing says where it ends, but the end of its connection: until that has come, it may be of frames."""
     is_framed: bool
-    """It comes in chunks; whether these are sound is known at their end."""
+    """It comes in chunks: what came of one is believed once it has ended where it should, or has the size of all that
+    is still promised."""
 
 
 class Spent(msgspec.Struct):
@@ -82,7 +83,11 @@ class LeaseWriter:
         self._lease: Lease | None = None
         self._revoked_early = 0
         """The lease that was revoked before this thread took it up; numbers are never used again."""
-        self._piece = Piece(turn, cell)
+        self._piece = Piece(turn)
+        self._sound = 0
+        """Up to here the body's frames have turned out to be sound."""
+        self._untold: list[tuple[Span, SegmentWritten | PieceWritten]] = []
+        """What is whole, and not sound yet; in order, up to the piece."""
         self._fd = -1
         self._stop: int | None = None
         self._reach = Reach(None, None, is_endless=False, is_framed=False)
@@ -118,7 +123,8 @@ class LeaseWriter:
             if self._lease is None or self._lease.lease != lease or self.is_revoked or self._stop is None:
                 return False
             stop = max(stop, self.position + self._line.waiting_bytes)
-            if stop < self._stop:
+            # Where it ends within a chunk, whose end is then not seen, what came of that would be lost.
+            if stop < self._stop and not self._reach.is_framed:
                 self._stop, self.is_shortened = stop, True
             is_over = self._stop <= self.position
             self._emit(Shortened(lease, self._lease.file, self._stop, is_over))
@@ -137,6 +143,9 @@ class LeaseWriter:
             self._lease, self.is_revoked = lease, lease.lease == self._revoked_early
             self._piece.notes = None
             self._piece.begin(lease.span.start if lease.span else 0)
+            self._sound = self.position
+            self._untold.clear()
+            self._count_untold()
             self._stop = lease.span.stop if lease.span and not lease.is_probe else None
             self._reach = Reach(None, None, is_endless=False, is_framed=False)
             self.is_shortened = False
@@ -176,9 +185,12 @@ class LeaseWriter:
         stop = segment.stop if self._stop is None else min(segment.stop, self._stop)
         return max(0, stop - self.position)
 
-    def write(self, data: bytes) -> None:
-        """Write what the lease still covers of data."""
+    def write(self, data: bytes, open_chunk: tuple[int, int] = (0, 0)) -> None:
+        """Write what the lease still covers of data, which ends within a chunk of which so many bytes have come, and so
+        many are to come."""
         with self._lock:
+            taken, left = open_chunk
+            is_rest = self.position + len(data) + left == self._reach.promised_stop
             if self.is_revoked:
                 self._discarded += len(data)
                 raise Revoked
@@ -187,31 +199,40 @@ class LeaseWriter:
                 data = data[: self._stop - self.position]
             self._to_disk(data)
             self._piece.add(data)
+            self._has_sound(self.position if is_rest else self.position - taken)
 
     def tell(self, index: int, segment: Span) -> None:
         """Report what is written of a segment, which is over for this lease."""
         with self._lock:
             self.check()
-            if self._piece.span != segment:
-                self._report_piece()
-                return
-            written = SegmentWritten(self._alive.lease, self._alive.file, index, self._piece.xxh3)
+            piece, lease = self._piece.span, self._alive
+            if piece == segment:
+                self._untold.append((piece, SegmentWritten(lease.lease, lease.file, index, self._piece.xxh3)))
+            elif piece:
+                self._untold.append((piece, PieceWritten(lease.lease, lease.file, piece)))
             self._piece.begin(self.position)
-            self._emit(written)
+            self._has_sound(self._sound)
+
+    def believe(self) -> None:
+        """The body has ended where it should, and all of its frames."""
+        with self._lock:
+            self._has_sound(self.position)
 
     def discard(self, nbytes: int) -> None:
         """So many bytes came, and are thrown away."""
         self._discarded += nbytes
 
-    def distrust(self, failure: Failure) -> Failure:
-        """The body failed. Where its frames did not fit together, or it had none and broke off, what came of it and is
-        not told yet is thrown away; where some of it is told, and no digest will judge, the file has to start
-        again."""
+    def distrust(self, failure: Failure, open_chunk: tuple[int, int]) -> Failure:
+        """The body failed, within this chunk. Where its frames did not fit together, or it had none and broke off, what
+        came of it and is not told yet is thrown away; where some of it is told, and no digest will judge, the file has
+        to start again."""
         is_suspect = self._reach.is_endless and failure.kind != "disk"
-        if failure.kind != "frames" and not is_suspect:
-            return failure
         with self._lock:
             lease = self._alive
+            if failure.kind != "frames" and not is_suspect:
+                if self._reach.is_framed:
+                    self._has_sound(self.position - open_chunk[0])
+                return failure
             self._drop_piece()
         is_told = self.position > (lease.span.start if lease.span else 0)
         if is_told and not lease.has_digest:
@@ -254,21 +275,40 @@ class LeaseWriter:
         """Of a lease that is over before its end."""
         if self._reach.is_endless:
             self._drop_piece()
-        else:
-            self._report_piece()
+            return
+        sound = Span(self._first_untold, max(self._first_untold, self._sound))
+        self._go_back(sound.stop)
+        if sound:
+            self._emit(PieceWritten(self._alive.lease, self._alive.file, sound))
 
     def _drop_piece(self) -> None:
-        piece = self._piece.span
-        self._discarded += len(piece)
         if not self.is_revoked:
             self._piece.erase()
-        self._piece.begin(piece.start)
+        self._go_back(self._first_untold)
 
-    def _report_piece(self) -> None:
-        piece = self._piece.span
-        self._piece.begin(self.position)
-        if piece:
-            self._emit(PieceWritten(self._alive.lease, self._alive.file, piece))
+    def _go_back(self, position: int) -> None:
+        """What is untold, and lies behind position, is not to be believed."""
+        self._discarded += self.position - position
+        self._untold.clear()
+        self._piece.begin(position)
+        self._sound = position
+        self._count_untold()
+
+    def _has_sound(self, stop: int) -> None:
+        """The frames up to stop are sound: what ends there is told."""
+        self._sound = max(self._sound, stop)
+        while self._untold and self._untold[0][0].stop <= self._sound:
+            _, message = self._untold.pop(0)
+            self._count_untold()
+            self._emit(message)
+        self._count_untold()
+
+    def _count_untold(self) -> None:
+        self._cell.set_unreported(self.position - self._first_untold)
+
+    @property
+    def _first_untold(self) -> int:
+        return self._untold[0][0].start if self._untold else self._piece.start
 
     def _ended(self, failure: Failure | None, *, is_revoked: bool = False) -> LeaseEnded:
         discarded, self._discarded = self._discarded, 0

@@ -4,15 +4,13 @@ import xxhash
 
 from engine.spans import Span
 from engine.store.pieces import Pieces
-from engine.transfer.cells import Cell
 
 
 class Piece:
     """A stretch of the part that ends where its lane is, with its xxh3; one after the other."""
 
-    def __init__(self, turn: int, cell: Cell) -> None:
+    def __init__(self, turn: int) -> None:
         self._turn = turn
-        self._cell = cell
         self._number = 0
         self.notes: Pieces | None = None
         """Where it is noted, for whoever survives; None for a body that may yet turn out to be none."""
@@ -23,7 +21,6 @@ class Piece:
         self.start = self.stop = position
         self._number += 1
         self._xxh3 = xxhash.xxh3_64()
-        self._cell.set_unreported(0)
 
     @property
     def span(self) -> Span:
@@ -36,7 +33,6 @@ class Piece:
     def add(self, data: bytes) -> None:
         """data has been written at its end."""
         self.stop += len(data)
-        self._cell.set_unreported(self.stop - self.start)
         self._xxh3.update(data)
         if self.notes is not None:
             self.notes.note(self._turn, self._number, self.span, self.xxh3)

@@ -33,6 +33,7 @@ class FinalResponse(http.client.HTTPResponse):
     only. A 101 is final: nobody asked for another protocol."""
 
     fp: io.BufferedReader
+    _chunk_size = 0
 
     def begin(self) -> None:
         """Read status and fields. As http.client's own, and what it makes of them."""
@@ -74,11 +75,21 @@ class FinalResponse(http.client.HTTPResponse):
             return self.chunk_left
         if self.chunk_left is not None and self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # private
             raise BrokenFrames("a chunk does not end where it should")
-        self.chunk_left = self._read_next_chunk_size() or None
+        self.chunk_left = None
+        self._chunk_size = self._read_next_chunk_size()
+        self.chunk_left = self._chunk_size or None
         if self.chunk_left is None:
             self._read_and_discard_trailer()
             self._close_conn()  # type: ignore[attr-defined]  # private
         return self.chunk_left
+
+    @property
+    def open_chunk(self) -> tuple[int, int]:
+        """Of a chunk whose end has not been seen: bytes handed out, and bytes to come. Until it ends where it should,
+        its size may be wrong, and frames that came behind it have passed for content."""
+        if not self.chunked or self.chunk_left is None:
+            return 0, 0
+        return self._chunk_size - self.chunk_left, self.chunk_left
 
     def _read_next_chunk_size(self) -> int:
         line = self.fp.readline() if b"\n" in self.fp.peek(1) else self._dripping_line()

@@ -131,6 +131,13 @@ GUARDS = (
         (f"{_LANE}::test_a_block_in_the_hand_is_cut_where_the_lease_ends_by_now",),
     ),
     Guard(
+        "what came of a chunk is believed once it has ended",
+        _WRITER,
+        "self.position if is_rest else self.position - taken",
+        "self.position",
+        (f"{_LANE}::test_a_chunk_whose_end_does_not_come_is_not_believed",),
+    ),
+    Guard(
         "what is cut costs no more than a share of the file",
         "engine/transfer/endgame.py",
         "return discarded < max(WASTE_BYTES, int(WASTE_SHARE * size))",

@@ -123,3 +123,9 @@ def one_byte_a_second(stream: BodyStream) -> None:
 def same_size_corruption(stream: BodyStream) -> None:
     """The byte at `offset` is inverted; length and validators stay as they are."""
     stream.flip_next = True
+
+
+@kind("body")
+def chunk_of_frames(stream: BodyStream, *, nbytes: int) -> None:
+    """Chunked: one of so many bytes begins here, and its content is what follows, further frames among it."""
+    stream.connection.send(b"%x\r\n" % nbytes)

@@ -204,6 +204,59 @@ def test_of_a_body_that_may_turn_out_to_be_none_nothing_is_noted(
     os.close(fd)
 
 
+WRONG_FROM, BREAKS_AT = SEGMENT + 700, 4 * SEGMENT + 5
+
+
+@pytest.mark.row("body/chunks-that-do-not-fit")
+def test_a_chunk_whose_end_does_not_come_is_not_believed(
+    origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """Its size was wrong, so frames have come as content, whole segments of it; then the connection breaks."""
+    origin = origin_factory({"m.gguf": File(b"\xab" * SIZE, framing="chunked")})
+    origin.fault("chunk_of_frames", nbytes=6 * SEGMENT, after_bytes=WRONG_FROM)
+    origin.fault("cut", after_bytes=BREAKS_AT)
+    host, path, fd = begin(origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
+    told, ended = told_of(host)
+    assert ended.failure is not None and ended.failure.kind != "frames"
+    assert told == [Span(0, SEGMENT), Span(SEGMENT, WRONG_FROM)]
+    assert ended.discarded_bytes > 2 * SEGMENT
+    assert path.read_bytes()[: WRONG_FROM + 1] != b"\xab" * (WRONG_FROM + 1)  # the fault was one
+    os.close(fd)
+
+
+@pytest.mark.row("body/chunks-that-do-not-fit")
+def test_a_chunk_of_all_that_was_asked_for_is_believed_as_it_comes(
+    origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """Its size says no more than a length would: a break costs what it would cost there."""
+    origin = origin_factory({"m.gguf": File(b"\xab" * SIZE, framing="chunked")})
+    head = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-%d/%d\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n"
+    origin.fault("garbage", data=(head % (SIZE - 1, SIZE, SIZE)).encode() + b"\xab" * BREAKS_AT)
+    host, path, fd = begin(origin, tmp_path)
+    host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
+    told, ended = told_of(host)
+    assert ended.failure is not None
+    assert told[:4] == [Span(n * SEGMENT, (n + 1) * SEGMENT) for n in range(4)]
+    assert path.read_bytes()[: 4 * SEGMENT] == b"\xab" * 4 * SEGMENT
+    os.close(fd)
+
+
+def told_of(host: Host) -> tuple[list[Span], LeaseEnded]:
+    """What a lane that is left to itself says it has written, and its last word."""
+    assert host.ended.wait(10)
+    host.lane.stop()
+    host.lane.join(10)
+    grid = Grid(SIZE, SEGMENT)
+    told = [
+        grid.span_of(message.index) if isinstance(message, SegmentWritten) else message.span
+        for message in host.said
+        if isinstance(message, SegmentWritten | PieceWritten)
+    ]
+    (ended,) = [message for message in host.said if isinstance(message, LeaseEnded)]
+    return told, ended
+
+
 def begin(origin: Origin, folder: Path) -> tuple[Host, Path, int]:
     """A lane with a part of SIZE bytes, nothing asked for yet; the part's path and descriptor."""
     host, path = Host(), folder / "data"
