@@ -189,11 +189,11 @@ class LeaseWriter:
         """Write what the lease still covers of data, which ends within a chunk of which so many bytes have come, and so
         many are to come."""
         with self._lock:
-            taken, left = open_chunk
-            is_rest = self.position + len(data) + left == self._reach.promised_stop
             if self.is_revoked:
                 self._discarded += len(data)
                 raise Revoked
+            taken, left = open_chunk
+            is_rest = self.position + len(data) + left == self._reach.promised_stop
             if self._stop is not None and self.position + len(data) > self._stop:
                 self._discarded += self.position + len(data) - self._stop
                 data = data[: self._stop - self.position]

@@ -218,6 +218,7 @@ def test_a_chunk_whose_end_does_not_come_is_not_believed(
     host, path, fd = begin(origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
     told, ended = told_of(host)
+    assert (origin.fired("chunk_of_frames"), origin.fired("cut")) == (1, 1)
     assert ended.failure is not None and ended.failure.kind != "frames"
     assert told == [Span(0, SEGMENT), Span(SEGMENT, WRONG_FROM)]
     assert ended.discarded_bytes > 2 * SEGMENT
@@ -236,7 +237,7 @@ def test_a_chunk_of_all_that_was_asked_for_is_believed_as_it_comes(
     host, path, fd = begin(origin, tmp_path)
     host.lane.take(Lease(0, 1, 0, url=origin.url("m.gguf"), span=Span(0, SIZE)))
     told, ended = told_of(host)
-    assert ended.failure is not None
+    assert origin.fired("garbage") == 1 and ended.failure is not None
     assert told[:4] == [Span(n * SEGMENT, (n + 1) * SEGMENT) for n in range(4)]
     assert path.read_bytes()[: 4 * SEGMENT] == b"\xab" * 4 * SEGMENT
     os.close(fd)
