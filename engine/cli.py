@@ -59,7 +59,7 @@ def _explain(exc: Exception) -> int:
     from engine.console.streams import stderr, stdout
     from engine.errors import EngineError
     from engine.plain_text import printable
-    from engine.store.disk import disk_error
+    from engine.store.disk import SHORTAGES, disk_error
 
     if isinstance(exc, EngineError):
         return tell(exc)
@@ -67,6 +67,8 @@ def _explain(exc: Exception) -> int:
         return 1  # --help, which click prints, to a full disk
     if isinstance(exc, OSError) and exc.filename and exc.errno:
         return _explain(disk_error("use", os.fsdecode(exc.filename), exc.errno))
+    if isinstance(exc, OSError) and exc.errno in SHORTAGES:
+        return _explain(disk_error("go on", None, exc.errno))
     _log_unexpected(exc)
     stderr().say(
         printable(

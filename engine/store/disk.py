@@ -15,6 +15,8 @@ _FULL = {
 }
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 """How file systems say that they cannot do a thing at all."""
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, *_FULL})
+"""What the machine, or this process, has no more of: nobody's mistake."""
 _HEADROOM_BYTES = 1 << 20
 """Kept free beyond the missing bytes: journal, receipt, folders."""
 
@@ -52,6 +54,10 @@ def disk_error(step: str, path: Path | str | None, number: int) -> StoreError:
         errno.ELOOP: "A symbolic link is in the way. It is not followed; remove it or choose another place.",
         errno.EIO: "The disk reported an I/O error. Do not trust it before you have checked it.",
         errno.ENAMETOOLONG: "The name is too long for this file system.",
+        errno.EMFILE: "Let this process have more files open at once (ulimit -n).",
+        errno.ENFILE: "The machine has too many files open. End other programs.",
+        errno.EAGAIN: "The machine has no room for another process. End other programs, or allow more (ulimit -u).",
+        errno.ENOMEM: "The machine has no memory left. End other programs.",
     }
     return StoreError(f"{what}: {os.strerror(number)}. {hints.get(number, 'What is there is kept.')}")
 

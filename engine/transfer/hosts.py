@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.settings import Settings
+from engine.store.disk import disk_errors
 from engine.transfer import spawn
 from engine.transfer.cells import UNLIMITED, Cells
 from engine.transfer.messages import Down, Hello, Up
@@ -91,7 +92,8 @@ class ProcessHost:
         max_block: int,
     ) -> None:
         self._is_gone = self.has_spoken = False
-        self._worker = spawn.take()
+        with disk_errors("start a worker process", None):
+            self._worker = spawn.take()
         self._process, self._pipe = self._worker.process, self._worker.pipe
         self._encode = msgspec.msgpack.Encoder().encode
         self._orders: list[bytes] = []

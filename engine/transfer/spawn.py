@@ -25,8 +25,12 @@ class WorkerProcess:
     """A started worker that has not been greeted yet. Raises OSError when no process can be started."""
 
     def __init__(self) -> None:
-        self.pipe, theirs = Pipe.pair()
         self.stderr_fd = memory_fd()
+        try:
+            self.pipe, theirs = Pipe.pair()
+        except OSError:
+            os.close(self.stderr_fd)
+            raise
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and program, no word of a stranger's
                 [*_interpreter(), _BOOT, str(theirs.fileno()), *_import_path()],

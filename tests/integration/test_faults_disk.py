@@ -239,3 +239,17 @@ def test_a_log_on_a_full_disk_ends_with_one_line(trial: Trial) -> None:
     assert result.stderr.count("ends here: No space left on device") == 1
     assert "Traceback" not in result.stderr
     trial.assert_exact()
+
+
+@pytest.mark.parametrize("most", [6, 8, 9, 10, 12, 16])
+@pytest.mark.row("disk/open-files")
+def test_a_process_that_may_have_hardly_a_file_open(try_file: Callable[..., Trial], most: int) -> None:
+    """Whichever step it is that gets no descriptor: it says so, and a run that may have more finds all as it was."""
+    trial = try_file(SIZE)
+    limited = ["prlimit", f"--nofile={most}", *ENTRY]
+    result = trial.command.run(*trial.arguments("--processes", 1), entry=limited)
+    if result.code:
+        assert result.code == 7
+        trial.assert_failed(result, "Too many open files", "ulimit -n")
+    trial.pull()
+    trial.assert_exact()
