@@ -1,5 +1,7 @@
 """What programs without a type checker hand in, judged at the door: further in it would be somebody else's error."""
 
+import os
+
 from engine.errors import UsageError
 
 
@@ -15,3 +17,12 @@ def check_callable(**given: object) -> None:
     for name, value in given.items():
         if value is not None and not callable(value):
             raise UsageError(f"{name} must be a function, not {type(value).__name__}.")
+
+
+def check_path(**given: object) -> None:
+    """Raises UsageError for the first that no file can be called."""
+    for name, value in given.items():
+        if not isinstance(value, str | os.PathLike):
+            raise UsageError(f"{name} must be a path, not {type(value).__name__}.")
+        if "\0" in os.fsdecode(value):
+            raise UsageError(f"{name} must be a path, and has a zero byte in it.")

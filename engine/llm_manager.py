@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.arguments import check_callable, check_text
+from engine.arguments import check_callable, check_path, check_text
 from engine.errors import EngineError, SeveralFailed, UsageError
 from engine.library.finding import Found, Request, credentials_for, find_jobs
 from engine.library.keys import key_of
@@ -40,6 +40,7 @@ class LLMManager:
         manifest_dir, else to its folder `.manifests`. With manifest_dir alone, the store has the files, and the
         manifests are there, too. settings: how pulls are done; may be replaced any time, and
         a pull that is running obeys its limit_rate within a fifth of a second."""
+        check_path(download_dir=download_dir or ".", manifest_dir=manifest_dir or ".")
         self.download_dir = None if download_dir is None else Path(download_dir).expanduser().absolute()
         self.manifest_dir = None if manifest_dir is None else Path(manifest_dir).expanduser().absolute()
         self.settings = settings or Settings()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.arguments import check_callable, check_text
+from engine.arguments import check_callable, check_path, check_text
 from engine.digest import Digest
 from engine.errors import EngineError, PathError, UsageError
 from engine.remote_file import RemoteFile, RemoteName
@@ -84,6 +84,7 @@ class ModelDownloader:
         cacert: str | None = None,
         proxy: str | None = None,
     ) -> None:
+        check_path(download_dir=download_dir)
         self.download_dir = Path(download_dir)
         self.max_retries = 3
         """Further attempts after a failure, counted anew once the file got further than ever before."""
@@ -160,6 +161,7 @@ class ModelDownloader:
 
     def calculate_file_hash(self, path: Path | str) -> str:
         """SHA-256 of a file in hex, read at most chunk_size bytes at a time. Raises StoreError."""
+        check_path(path=path)
         return hash_file(Path(path), ("sha256",), self.chunk_size)["sha256"]
 
     def _expected(self, sha256: str | None) -> Digest | None:

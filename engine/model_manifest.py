@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.arguments import check_text
+from engine.arguments import check_path, check_text
 from engine.manifest_file import Broken, encoded, file_name, read, replace
 from engine.manifest_record import Layer, ModelManifest, succeed
 from engine.regular_file import open_regular
@@ -28,6 +28,7 @@ class ManifestManager:
 
     def __init__(self, manifest_dir: Path | str) -> None:
         """The folder is made with the first manifest."""
+        check_path(manifest_dir=manifest_dir)
         self.manifest_dir = Path(manifest_dir).expanduser().absolute()
 
     def create_manifest(

@@ -98,11 +98,11 @@ def _whole(least: int, most: int, *, may_be_none: bool = False) -> _Rule:
     return f"a whole number{bounds}{', or None' if may_be_none else ''}", fits
 
 
-def _seconds() -> _Rule:
+def _seconds(most: float = 1e9) -> _Rule:
     def fits(value: object) -> bool:
-        return isinstance(value, int | float) and value >= 0
+        return isinstance(value, int | float) and 0 <= value <= most
 
-    return "a number of seconds, at least 0", fits
+    return f"a number of seconds from 0 to {most:,.0f}", fits
 
 
 def _one_of(*allowed: str | None) -> _Rule:

@@ -39,6 +39,24 @@ def test_an_argument_of_another_type(name: str, call: Callable[[Path], object], 
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("download_dir", lambda: ModelDownloader(None)),  # type: ignore[arg-type]
+        ("download_dir", lambda: ModelDownloader("a\0b")),
+        ("path", lambda: ModelDownloader("models").calculate_file_hash("a\0b")),
+        ("path", lambda: ModelDownloader("models").calculate_file_hash(b"a")),  # type: ignore[arg-type]
+        ("download_dir", lambda: LLMManager(5)),  # type: ignore[arg-type]
+        ("manifest_dir", lambda: LLMManager(manifest_dir="a\0b")),
+        ("manifest_dir", lambda: ManifestManager(None)),  # type: ignore[arg-type]
+    ],
+)
+def test_a_path_that_none_can_be(name: str, make: Callable[[], object]) -> None:
+    """Said at once, and not by the first call that uses it."""
+    with pytest.raises(UsageError, match=f"^{name} must be a path"):
+        make()
+
+
 @pytest.mark.parametrize("kind", [ModelDownloader, LLMManager])
 def test_a_token_of_another_type(kind: Callable[[str], Any]) -> None:
     """It is not repeated; None is that of a variable which is not set."""

@@ -20,6 +20,8 @@ from engine.settings import Settings, home
         ("retries", 10**30),
         ("retry_delay_s", "1"),
         ("retry_delay_s", float("nan")),
+        ("retry_delay_s", 10**30),
+        ("progress_interval_s", float("inf")),
         ("chunk_size", None),
         ("cacert", 5),
         ("proxy", 5),
