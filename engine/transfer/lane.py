@@ -217,7 +217,7 @@ class Lane:
         if self._writer.is_at_promised_end:
             self._reader.refuse_more()
             self._writer.believe()
-        self._writer.tell(index, segment)
+        self._writer.end_segment(index, segment)
         return True
 
 

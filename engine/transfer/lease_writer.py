@@ -23,13 +23,11 @@ from engine.transfer.messages import (
     Lease,
     LeaseEnded,
     Opened,
-    PieceWritten,
-    SegmentWritten,
     Shortened,
     Up,
     Whole,
 )
-from engine.transfer.piece import Piece
+from engine.transfer.untold import Untold
 from engine.transport.retry import Failure, WireError
 
 
@@ -83,11 +81,7 @@ class LeaseWriter:
         self._lease: Lease | None = None
         self._revoked_early = 0
         """The lease that was revoked before this thread took it up; numbers are never used again."""
-        self._piece = Piece(turn)
-        self._sound = 0
-        """Up to here the body's frames have turned out to be sound."""
-        self._untold: list[tuple[Span, SegmentWritten | PieceWritten]] = []
-        """What is whole, and not sound yet; in order, up to the piece."""
+        self._untold = Untold(turn, cell, emit)
         self._fd = -1
         self._stop: int | None = None
         self._reach = Reach(None, None, is_endless=False, is_framed=False)
@@ -98,7 +92,7 @@ class LeaseWriter:
     @property
     def position(self) -> int:
         """Up to here all of the lease is written."""
-        return self._piece.stop
+        return self._untold.stop
 
     # The host's side
 
@@ -111,7 +105,7 @@ class LeaseWriter:
             if self.is_revoked:
                 return False
             self.is_revoked = True
-            self._report_last_piece()
+            self._tell_rest()
             self._emit(self._ended(None, is_revoked=True))
             self._line.wake()
         return True
@@ -141,11 +135,7 @@ class LeaseWriter:
     def begin(self, lease: Lease) -> None:
         with self._lock:
             self._lease, self.is_revoked = lease, lease.lease == self._revoked_early
-            self._piece.notes = None
-            self._piece.begin(lease.span.start if lease.span else 0)
-            self._sound = self.position
-            self._untold.clear()
-            self._count_untold()
+            self._untold.begin(lease)
             self._stop = lease.span.stop if lease.span and not lease.is_probe else None
             self._reach = Reach(None, None, is_endless=False, is_framed=False)
             self.is_shortened = False
@@ -157,7 +147,7 @@ class LeaseWriter:
     def take(self, part: PartFile, reach: Reach) -> None:
         """From now on there is a body to be written."""
         self._fd, self._reach = part.fd, reach
-        self._piece.notes = None if reach.is_framed or reach.is_endless else part.pieces
+        self._untold.notes = None if reach.is_framed or reach.is_endless else part.pieces
         if self._stop is None:
             self._stop = reach.stop
 
@@ -198,25 +188,19 @@ class LeaseWriter:
                 self._discarded += self.position + len(data) - self._stop
                 data = data[: self._stop - self.position]
             self._to_disk(data)
-            self._piece.add(data)
-            self._has_sound(self.position if is_rest else self.position - taken)
+            self._untold.add(data)
+            self._untold.tell(self.position if is_rest else self.position - taken)
 
-    def tell(self, index: int, segment: Span) -> None:
-        """Report what is written of a segment, which is over for this lease."""
+    def end_segment(self, index: int, segment: Span) -> None:
+        """A segment is over for this lease."""
         with self._lock:
             self.check()
-            piece, lease = self._piece.span, self._alive
-            if piece == segment:
-                self._untold.append((piece, SegmentWritten(lease.lease, lease.file, index, self._piece.xxh3)))
-            elif piece:
-                self._untold.append((piece, PieceWritten(lease.lease, lease.file, piece)))
-            self._piece.begin(self.position)
-            self._has_sound(self._sound)
+            self._untold.end_segment(index, segment)
 
     def believe(self) -> None:
         """The body has ended where it should, and all of its frames."""
         with self._lock:
-            self._has_sound(self.position)
+            self._untold.tell(self.position)
 
     def discard(self, nbytes: int) -> None:
         """So many bytes came, and are thrown away."""
@@ -231,9 +215,10 @@ class LeaseWriter:
             lease = self._alive
             if failure.kind != "frames" and not is_suspect:
                 if self._reach.is_framed:
-                    self._has_sound(self.position - open_chunk[0])
+                    self._untold.tell(self.position - open_chunk[0])
                 return failure
-            self._drop_piece()
+            if not self.is_revoked:
+                self._discarded += self._untold.drop()
         is_told = self.position > (lease.span.start if lease.span else 0)
         if is_told and not lease.has_digest:
             return msgspec.structs.replace(failure, kind="frames")
@@ -245,7 +230,7 @@ class LeaseWriter:
         with self._lock:
             lease, revoked = self._alive, self.is_revoked
             if not revoked:
-                self._report_last_piece()
+                self._tell_rest()
                 ended = self._ended(failure)
                 self._emit(Whole(*whole, ended) if whole else ended)
             self._lease = None
@@ -271,44 +256,9 @@ class LeaseWriter:
         assert self._lease is not None  # noqa: S101 - an invariant of the class, under its lock
         return self._lease
 
-    def _report_last_piece(self) -> None:
-        """Of a lease that is over before its end."""
-        if self._reach.is_endless:
-            self._drop_piece()
-            return
-        sound = Span(self._first_untold, max(self._first_untold, self._sound))
-        self._go_back(sound.stop)
-        if sound:
-            self._emit(PieceWritten(self._alive.lease, self._alive.file, sound))
-
-    def _drop_piece(self) -> None:
-        if not self.is_revoked:
-            self._piece.erase()
-        self._go_back(self._first_untold)
-
-    def _go_back(self, position: int) -> None:
-        """What is untold, and lies behind position, is not to be believed."""
-        self._discarded += self.position - position
-        self._untold.clear()
-        self._piece.begin(position)
-        self._sound = position
-        self._count_untold()
-
-    def _has_sound(self, stop: int) -> None:
-        """The frames up to stop are sound: what ends there is told."""
-        self._sound = max(self._sound, stop)
-        while self._untold and self._untold[0][0].stop <= self._sound:
-            _, message = self._untold.pop(0)
-            self._count_untold()
-            self._emit(message)
-        self._count_untold()
-
-    def _count_untold(self) -> None:
-        self._cell.set_unreported(self.position - self._first_untold)
-
-    @property
-    def _first_untold(self) -> int:
-        return self._untold[0][0].start if self._untold else self._piece.start
+    def _tell_rest(self) -> None:
+        """The lease may be over before its end."""
+        self._discarded += self._untold.drop() if self._reach.is_endless else self._untold.tell_rest()
 
     def _ended(self, failure: Failure | None, *, is_revoked: bool = False) -> LeaseEnded:
         discarded, self._discarded = self._discarded, 0
