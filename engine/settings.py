@@ -92,21 +92,25 @@ _Rule = tuple[str, Callable[[object], bool]]
 
 def _whole(least: int, most: int, *, may_be_none: bool = False) -> _Rule:
     def fits(value: object) -> bool:
-        return (may_be_none and value is None) or (isinstance(value, int) and least <= value <= most)
+        return (may_be_none and value is None) or (type(value) is int and least <= value <= most)
 
     bounds = f" from {least} to {most:,}" if most <= 1 << 30 else f", at least {least}"
     return f"a whole number{bounds}{', or None' if may_be_none else ''}", fits
 
 
-def _seconds(most: float = 1e9) -> _Rule:
+def _seconds(least: float = 0, most: float = 1e9) -> _Rule:
     def fits(value: object) -> bool:
-        return isinstance(value, int | float) and 0 <= value <= most
+        return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
 
-    return f"a number of seconds from 0 to {most:,.0f}", fits
+    return f"a number of seconds from {least:g} to {most:,.0f}", fits
 
 
 def _one_of(*allowed: str | None) -> _Rule:
     return f"one of {', '.join(map(repr, allowed))}", lambda value: value in allowed
+
+
+def _is_flag(value: object) -> bool:
+    return type(value) is bool
 
 
 def _path_or_none(value: object) -> bool:
@@ -121,12 +125,13 @@ _RULES: dict[str, _Rule] = {
     "retries": _whole(0, 1 << 31),
     "retry_delay_s": _seconds(),
     "stall_timeout_s": _seconds(),
-    "connect_timeout_s": _seconds(),
+    "connect_timeout_s": _seconds(least=0.001),
     "chunk_size": _whole(1, 1 << 30),
     "hash": _one_of("sha256", None),
     "allocate": _one_of("sparse", "full"),
     "cacert": ("a path as text, or None", _path_or_none),
     "progress_interval_s": _seconds(),
+    **dict.fromkeys(("repair", "force", "insecure", "allow_private_redirects"), ("True or False", _is_flag)),
 }
 
 
