@@ -34,6 +34,7 @@ def _manifest() -> Iterator[Run]:
             place.write_bytes(data)
             manifests, broken = manager.scan()
             assert len(manifests) + len(broken) == 1
+            assert all(fault.why in str(fault) or fault.why.endswith(".") for fault in broken)
             found = manager.get_manifest(_KEY)
             assert (found is not None) == bool(manifests)
             manager.get_model_stats()
@@ -54,7 +55,10 @@ def _manifest() -> Iterator[Run]:
 
         yield run
         (place.parent / "other.json").mkdir()
-        assert len(manager.scan()[1]) == 1
+        (place.parent / "link.json").symlink_to("nowhere")
+        assert [fault.is_unread for fault in manager.scan()[1]] == [True, False]
+        assert all("manifest" in str(fault) or "read" in str(fault) for fault in manager.scan()[1])
+        (place.parent / "link.json").unlink()
         place.write_bytes(b"")
         os.truncate(place, 1 << 25)
         assert "bytes" in next(fault.why for fault in manager.scan()[1] if fault.path == place)
