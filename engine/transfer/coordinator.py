@@ -9,6 +9,7 @@ progress in the reports. What ends it is shutdown.py.
 """
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -50,6 +51,16 @@ from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 
 _log = Log(__name__)
+
+
+class _OfThread(threading.local):
+    """Pulls that are running, the outermost first: a callback may start another."""
+
+    def __init__(self) -> None:
+        self.rosters: list[Roster] = []
+
+
+_of_this_thread = _OfThread()
 _REFUSES_S = 30.0
 """A server that has refused a connection is taken to refuse others for so long: a slow one is better than none."""
 _TICK_S, _SHORT_TICK_S = 0.1, 0.02
@@ -75,7 +86,7 @@ class Coordinator:
         self._finisher = Finisher(self._threads.submit)
         self._pauses = Pauses(layout.pauses(home()))
         shared = Shared(settings, observer, self._threads.submit, self._finisher, self._pauses)
-        self._roster = Roster(jobs, shared)
+        self._roster = Roster(jobs, shared, _of_this_thread.rosters)
         self._fleet = Fleet(settings, credentials, self._inbox)
         self._limit_rate = limit_rate or (lambda: settings.limit_rate)
         self._limiter = Limiter(self._limit_rate())
@@ -98,13 +109,16 @@ class Coordinator:
         """Run all jobs; a failed one does not stop the others. Returns an outcome for each, in order.
         KeyboardInterrupt passes through, after everything has stopped; what was received is kept."""
         missing = EngineError("The pull ended before this file.")
+        outer = _of_this_thread.rosters
         try:
+            _of_this_thread.rosters = [*outer, self._roster]
             self._roster.check_space()
             while self._roster:
                 self._step()
         except EngineError as exc:
             missing = exc
         finally:
+            _of_this_thread.rosters = outer
             Shutdown(self._inbox, self._fleet, self._threads, self._ledger, self._roster).run(self._in_hand)
         return self._roster.outcomes(missing)
 

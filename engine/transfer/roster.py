@@ -1,8 +1,9 @@
 """The roster: all files of a pull, and where each stands: to come, locked out, active, over."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from engine.errors import EngineError
+from engine.errors import Busy, EngineError
 from engine.store.disk import check_space
 from engine.transfer.backlog import Backlog
 from engine.transfer.events import FileDone
@@ -18,7 +19,8 @@ _LOOK_AGAIN_S = 0.2
 class Roster:
     """Of one coordinator. False when every file is over."""
 
-    def __init__(self, jobs: Sequence[Job], shared: Shared) -> None:
+    def __init__(self, jobs: Sequence[Job], shared: Shared, outer: "Sequence[Roster]" = ()) -> None:
+        """outer: of pulls whose callbacks have started this one, and wait for it."""
         self._jobs = jobs
         self._shared = shared
         self._backlog = Backlog(jobs)
@@ -28,6 +30,7 @@ class Roster:
         self._over_bytes = self._kept_bytes = 0
         """Of files that are over, and of those among them that failed."""
         self.active: dict[int, FileTransfer] = {}
+        self._outer = outer
 
     def __bool__(self) -> bool:
         return bool(self.active or self._backlog or self._locked_out)
@@ -70,10 +73,21 @@ class Roster:
 
     def _open(self, transfer: FileTransfer, now: float) -> bool:
         transfer.admit()
+        if transfer.state == "waiting" and any(outer.is_at(transfer.job.target) for outer in self._outer):
+            target = str(transfer.job.target)
+            transfer.fail(
+                Busy(
+                    f"{target!r} is being pulled by the call whose callback asks for it. Let that end first."
+                )
+            )
         is_locked_out = transfer.state == "waiting"
         transfer.resume_at = now + _LOOK_AGAIN_S if is_locked_out else 0.0
         (self._locked_out if is_locked_out else self.active)[transfer.number] = transfer
         return not is_locked_out
+
+    def is_at(self, target: Path) -> bool:
+        """Whether it is at work on this file."""
+        return any(transfer.job.target == target for transfer in self.active.values())
 
     # Ends
 

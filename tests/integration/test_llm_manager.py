@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import pytest
 pytest.importorskip("aiohttp")
 
 import engine
-from engine import DownloadProgress, LLMManager
+from engine import DownloadProgress, LLMManager, ModelDownloader
 from engine.console.gguf_file import write_gguf
-from engine.errors import EngineError, NotFound, PathError, UsageError
+from engine.errors import Busy, EngineError, NotFound, PathError, UsageError
 from engine.server.run import BackgroundServer
 from engine.settings import Settings
 from tests.origin import File, Origin
@@ -228,3 +228,27 @@ def test_as_a_script_without_a_guard(hub: Path, tmp_path: Path) -> None:
     *progress, path, count = done.stdout.splitlines()
     assert (Path(path), count) == (tmp_path / "models/llm" / Q4, "1")
     assert progress[-1] == "qwen: 100.0%"
+
+
+def test_a_callback_that_pulls_its_own_file_is_told(
+    origin_factory: Callable[..., Origin], home: Path, tmp_path: Path
+) -> None:
+    """It would wait for itself. What another name has, and what is over, it may pull."""
+    origin = origin_factory({"m.gguf": File(b"m" * 300_000, pace=1_000_000), "n.gguf": b"n"})
+    downloader = ModelDownloader(tmp_path / "models")
+    downloader.progress_interval = 0.0
+    told: list[str] = []
+
+    def pull_again(progress: DownloadProgress) -> None:
+        if told:
+            return
+        if progress.phase == "downloading":
+            with pytest.raises(Busy) as caught:
+                downloader.download("m", origin.url("m.gguf"), "m.gguf")
+            told.append(str(caught.value))
+            downloader.download("n", origin.url("n.gguf"), "n.gguf")
+
+    downloader.download("m", origin.url("m.gguf"), "m.gguf", progress_callback=pull_again)
+    assert len(told) == 1 and "callback" in told[0]
+    assert (tmp_path / "models" / "n.gguf").read_bytes() == b"n"
+    assert (tmp_path / "models" / "m.gguf").read_bytes() == b"m" * 300_000
