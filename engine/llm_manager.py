@@ -74,6 +74,8 @@ class LLMManager:
         Raises EngineError (a RuntimeError): see errors.py; SeveralFailed where more than one file failed.
         """
         check_text(path=path, quantization=quantization or "")
+        if not isinstance(self.settings, Settings):
+            raise UsageError(f"settings must be Settings, not {type(self.settings).__name__}.")
         check_callable(progress_callback=progress_callback)
         target = Aliases(home()).parse(path)
         request = Request(

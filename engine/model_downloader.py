@@ -262,15 +262,19 @@ def pull(
     order. limit_rate is asked ten times a second what the limit is now; without it, it stays that of the settings.
     KeyboardInterrupt passes through after everything has stopped; its `kept_bytes` says what stays on disk
     of unfinished files."""
-    from engine.transfer.complete import all_there
-
-    if (done := all_there(jobs, settings, observer)) is not None:
-        return [*done]
-    from engine.transfer.coordinator import Coordinator  # loads half of the engine: not before it is needed
-
-    coordinator = Coordinator(jobs, settings, credentials, observer, limit_rate)
+    coordinator = None
     try:
+        from engine.transfer.complete import all_there
+
+        if (done := all_there(jobs, settings, observer)) is not None:
+            return [*done]
+        from engine.transfer.coordinator import (
+            Coordinator,
+        )  # loads half of the engine: not before it is needed
+
+        coordinator = Coordinator(jobs, settings, credentials, observer, limit_rate)
         return coordinator.run()
     except KeyboardInterrupt as exc:
-        exc.kept_bytes = coordinator.kept_bytes  # type: ignore[attr-defined]  # a fact for whoever tells the user
+        kept = coordinator.kept_bytes if coordinator else 0
+        exc.kept_bytes = kept  # type: ignore[attr-defined]  # a fact for whoever tells the user
         raise

@@ -147,8 +147,8 @@ def get_download_url(text: str, quantization: str | None = None) -> str:
     The file of a known model, or of a path that names one, has its quantization swapped for the one asked.
     """
     path = ModelRegistry.parse(text)
-    if quantization is not None and not OCI_TAG.fullmatch(quantization):
-        raise path_fault(quantization, "a quantization is a word such as Q4_K_M")
+    if quantization is not None and not (isinstance(quantization, str) and OCI_TAG.fullmatch(quantization)):
+        raise path_fault(str(quantization), "a quantization is a word such as Q4_K_M")
     if path.registry == OLLAMA_REGISTRY and path.url is None:
         if quantization:
             raise path_fault(text, "on the Ollama registry the quantization is part of the tag")

@@ -24,6 +24,7 @@ from engine.settings import Settings, home
 from engine.sources import Choice, Source, find_source
 from engine.store import layout
 from engine.store.receipts import Receipts
+from engine.telemetry import redact
 from engine.transfer.job import Job
 from engine.transport.auth import Credentials, hub_credentials, hub_endpoint, hub_origins, origin_of
 
@@ -249,17 +250,20 @@ def _job(
 
 
 def _distinct(found: list[Found]) -> list[Found]:
-    """The same file asked for twice is fetched once; two different ones cannot have one place."""
+    """The same file asked for twice is fetched once; two different ones cannot have one place. Raises UsageError where
+    two targets would: nothing has begun yet."""
     taken: dict[Path, str] = {}
     distinct: list[Found] = []
     for one in found:
         fresh = {job.target: job for job in one.files}
-        clash = next((j for j in one.files if taken.get(j.target, j.remote.url) != j.remote.url), None)
-        clash = clash or next((j for j in one.files if fresh[j.target].remote.url != j.remote.url), None)
-        if clash is not None:
-            error = UsageError(
-                f"Two different files would both become {str(clash.target)!r}. Pull them one by one."
+        if clash := next((j for j in one.files if taken.get(j.target, j.remote.url) != j.remote.url), None):
+            both = f"{redact(taken[clash.target])} and {redact(clash.remote.url)}"
+            raise UsageError(
+                f"Two different files would both become {str(clash.target)!r}: {both}. Pull one of them by itself, "
+                "with another -d or -o."
             )
+        if clash := next((j for j in one.files if fresh[j.target].remote.url != j.remote.url), None):
+            error = UsageError(f"Two different files would both become {str(clash.target)!r}.")
             distinct.append(Found(one.target, [], error=error))
             continue
         jobs = [job for target, job in fresh.items() if target not in taken]

@@ -44,6 +44,7 @@ from engine.transfer.relief import Relief
 from engine.transfer.reports import Reports
 from engine.transfer.roster import Roster
 from engine.transfer.shutdown import Shutdown
+from engine.transfer.signals import PutOffSignals
 from engine.transfer.staffing import Staffing
 from engine.transfer.watch import Watch
 from engine.transport.auth import Credentials
@@ -79,6 +80,8 @@ class Coordinator:
         limit_rate: Callable[[], int | None] | None = None,
     ) -> None:
         """limit_rate is asked at least ten times a second; without it, what the settings say holds throughout."""
+        self._signals = PutOffSignals()
+        observer = self._signals.let_through(observer)
         self._inbox: Inbox = queue.SimpleQueue()
         self._in_hand: tuple[Any, Any] | None = None
         """The message that is being taken in: a Ctrl-C may strike in its midst, and its bytes are on disk."""
@@ -108,6 +111,10 @@ class Coordinator:
     def run(self) -> list[FileDone | EngineError]:
         """Run all jobs; a failed one does not stop the others. Returns an outcome for each, in order.
         KeyboardInterrupt passes through, after everything has stopped; what was received is kept."""
+        with self._signals:
+            return self._run()
+
+    def _run(self) -> list[FileDone | EngineError]:
         missing = EngineError("The pull ended before this file.")
         outer = _of_this_thread.rosters
         try:
@@ -134,6 +141,7 @@ class Coordinator:
             return
         may_admit = admitted and self._roster.has_room
         self._take_all(timeout_s=0.0 if may_admit else max(0.0, self._last_tick + self._tick_s - now))
+        self._signals.handle()
         now = time.monotonic()
         is_due = now - self._last_tick >= self._tick_s
         self._finisher.flush(must_begin=is_due or not self._ledger)

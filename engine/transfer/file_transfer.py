@@ -464,6 +464,7 @@ class FileTransfer:
     def _finish(self, content: Content, data: bytes | None = None) -> None:
         """Give the part its final name; data is all of it, where it is not on disk yet."""
         self.state = "finishing"
+        self._tally.hashed()
         version = self._version
         ending = Ending(self.job, self.open_part, version.identity, version.digest, content, data)
         if content.size <= content.segment_size:

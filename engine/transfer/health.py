@@ -62,10 +62,11 @@ def judge(
     finished_rates: Sequence[float],
     stall_timeout_s: float,
     *,
+    first_byte_s: float,
     is_limited: bool,
     slow_after_s: float = SLOW_AFTER_S,
 ) -> list[Verdict]:
-    """Stalled: no byte for stall_timeout_s, three times that before the first. Slow: after slow_after_s under
+    """Stalled: no byte for stall_timeout_s, or first_byte_s before the first. Slow: after slow_after_s under
     three tenths of the median, lanes that have finished included. Waiting for our own rate limiter or the disk is
     neither, and where the disk holds up half of the lanes, nobody's rate is its connection's. Nor is one of several
     slow where none gets more: that is the line."""
@@ -76,7 +77,7 @@ def judge(
     if len(lanes) > 1 and all(lane.rate_bytes_s < SLOW_SHARE * typical for lane in lanes):
         typical = 0.0
     for lane in lanes:
-        limit = stall_timeout_s * (3 if lane.is_waiting else 1)
+        limit = first_byte_s if lane.is_waiting else stall_timeout_s
         if lane.is_throttled or lane.is_writing:
             continue
         if lane.silent_s > limit:

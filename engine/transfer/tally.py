@@ -20,11 +20,15 @@ class Tally:
 
     def restart_clock(self) -> None:
         """Time spent before, waiting for somebody else's lock, is not this file's."""
-        self._started = self._last_byte_at = time.monotonic()
+        self._started = self._last_byte_at = self._hashed_at = time.monotonic()
 
     def received(self, nbytes: int) -> None:
         self.fetched += nbytes
         self._last_byte_at = time.monotonic()
+
+    def hashed(self) -> None:
+        """All of it; what comes now is the disk's, and other files' that are finished together with this one."""
+        self._hashed_at = time.monotonic()
 
     def lease_ended(self, message: LeaseEnded) -> None:
         self.discarded += message.discarded_bytes
@@ -70,7 +74,7 @@ class Tally:
             wait_s=self._wait_s / self._lanes,
             disk_s=self._disk_s / self._lanes + finish_s,
             limit_s=self._limit_s / self._lanes,
-            hash_s=max(0.0, now - self._last_byte_at - finish_s),
+            hash_s=max(0.0, self._hashed_at - self._last_byte_at),
         )
 
     def already_there(

@@ -22,6 +22,9 @@ _HEAD_BYTES = 1 << 16
 """An answer's headers, and a little."""
 _CALMS_DOWN_S = 30.0
 """Patience that was for nothing for so long is halved: what a link was like an hour ago says little."""
+_FIRST_BYTE_TIMEOUTS, _MOST_TIMEOUTS = 3, 4
+"""Stall timeouts that a lane may wait for its first byte, and those that any may be silent on a line that stands still
+for all: a host that is dead is told so of every file that is asked of it."""
 _FIRST_DELAY_S = 0.1
 """Until an answer has shown how long one takes."""
 
@@ -33,7 +36,7 @@ class Watch:
         self._first_timeout_s = self._timeout_s = stall_timeout_s
         self._finished_rates: deque[float] = deque(maxlen=_REMEMBERED)
         self._waits: deque[float] = deque(maxlen=_REMEMBERED)
-        self._done_at_stall = -1
+        self._done_at_stall, self._stalled_at = -1, float("-inf")
         self._may_replace: float = _SLOW_AT_ONCE
         self._last_look = 0.0
         self._patience = 1.0
@@ -87,11 +90,12 @@ class Watch:
             views,
             self._finished_rates,
             self._timeout_s,
+            first_byte_s=max(_FIRST_BYTE_TIMEOUTS * self._first_timeout_s, self._timeout_s),
             is_limited=is_limited,
             slow_after_s=self._patience_at(now) * SLOW_AFTER_S + _WAITS_TO_JUDGE * self.delay_s,
         )
         if any(verdict.kind == "stalled" for verdict in verdicts):
-            self._note_stall(done_bytes)
+            self._note_stall(done_bytes, now)
         kept = [v for v in verdicts if v.kind == "stalled" or (takes_new and v.lease not in streams)]
         return self._within_means(kept, now)
 
@@ -140,11 +144,15 @@ class Watch:
             slot.body_since = now
             slot.pulse = Pulse(now, slot.cell.received)
 
-    def _note_stall(self, done_bytes: int) -> None:
-        """When stalls repeat without a byte for anybody, the line may just be slow: be twice as patient."""
+    def _note_stall(self, done_bytes: int, now: float) -> None:
+        """When stalls repeat without a byte for anybody, the line may just be slow: be twice as patient, within bounds.
+        Lanes that fall silent together are one stall."""
+        if now - self._stalled_at < self._timeout_s:
+            return
         stands_still = done_bytes == self._done_at_stall
-        self._timeout_s = 2 * self._timeout_s if stands_still else self._first_timeout_s
-        self._done_at_stall = done_bytes
+        longer = min(2 * self._timeout_s, _MOST_TIMEOUTS * self._first_timeout_s)
+        self._timeout_s = longer if stands_still else self._first_timeout_s
+        self._done_at_stall, self._stalled_at = done_bytes, now
 
 
 def _view(number: int, slot: Slot, now: float) -> LaneView:

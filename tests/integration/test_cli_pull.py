@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.command import ENTRY, ROOT, Command, Result
-from tests.integration.trial import flip
+from tests.integration.trial import flip, one_error
 from tests.origin import File, Origin
 from tests.origin.content import Pattern
 
@@ -398,3 +398,15 @@ def test_two_pulls_of_the_same_file(spawn: Any, origin: Origin, tmp_path: Path, 
     result = second.wait().check(0)
     assert str(first.pid) in result.events_named("wait")[0]["holder"]
     assert content.first_difference(tmp_path / "m") is None
+
+
+def test_two_files_of_one_name_are_refused_before_either_is_pulled(
+    jarvis: Callable[..., Any], origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """It is a mistake of the command line; which of them is meant nobody can say."""
+    origin = origin_factory({"a/m.gguf": b"a", "b/m.gguf": b"b", "c.gguf": b"c"})
+    words = [origin.url(name) for name in ("c.gguf", "a/m.gguf", "b/m.gguf")]
+    result = jarvis("pull", *words, "-d", tmp_path / "out").check(2)
+    assert one_error(result, "would both become", "a/m.gguf", "b/m.gguf", "another -d or -o")
+    assert origin.requests == []
+    assert not (tmp_path / "out").exists()

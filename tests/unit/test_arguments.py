@@ -57,6 +57,14 @@ def test_a_path_that_none_can_be(name: str, make: Callable[[], object]) -> None:
         make()
 
 
+def test_settings_of_another_type(tmp_path: Path) -> None:
+    """They may be replaced any time, so they are looked at when they are used."""
+    manager = LLMManager(tmp_path)
+    manager.settings = None  # type: ignore[assignment]
+    with pytest.raises(UsageError, match="settings must be Settings, not NoneType"):
+        manager.download_model_from_path("qwen")
+
+
 @pytest.mark.parametrize("kind", [ModelDownloader, LLMManager])
 def test_a_token_of_another_type(kind: Callable[[str], Any]) -> None:
     """It is not repeated; None is that of a variable which is not set."""

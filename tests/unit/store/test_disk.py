@@ -33,7 +33,7 @@ def test_full(number):
         (errno.ELOOP, "symbolic link"),
         (errno.EIO, "I/O error"),
         (errno.ENAMETOOLONG, "too long"),
-        (errno.EMFILE, "is kept"),
+        (errno.EMFILE, "ulimit -n"),
         (0, "is kept"),
     ],
 )

@@ -29,7 +29,7 @@ STALLS = [
 @pytest.mark.parametrize(("view", "kind"), STALLS)
 def test_stalled(view, kind):
     """No byte for the timeout, three times that before the first; our own limiter, or the disk, is no stall."""
-    verdicts = judge([view], [], 10.0, is_limited=False)
+    verdicts = judge([view], [], 10.0, first_byte_s=30.0, is_limited=False)
     assert [(v.lease, v.kind) for v in verdicts] == ([(1, kind)] if kind else [])
 
 
@@ -71,13 +71,15 @@ SLOWNESS = [
 )
 def test_slow(view, rest, finished, limited, is_slow):
     """After half a second under three tenths of the median of all lanes, those that have finished included."""
-    verdicts = judge([view, *rest], finished, 10.0, is_limited=limited)
+    verdicts = judge([view, *rest], finished, 10.0, first_byte_s=30.0, is_limited=limited)
     assert verdicts == ([Verdict(1, "slow", view.age_s)] if is_slow else [])
 
 
 def test_stalled_goes_before_slow():
     """A lane that is both is stalled, once."""
-    verdicts = judge([lane(silent=11, rate=0), *others(10 * MB, 10 * MB)], [], 10.0, is_limited=False)
+    verdicts = judge(
+        [lane(silent=11, rate=0), *others(10 * MB, 10 * MB)], [], 10.0, first_byte_s=30.0, is_limited=False
+    )
     assert [v.kind for v in verdicts] == ["stalled"]
 
 

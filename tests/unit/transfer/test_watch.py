@@ -193,10 +193,19 @@ def test_a_lane_that_trickles_makes_nobody_patient() -> None:
 
 def test_patience_doubles_while_nothing_comes_for_anybody_and_not_otherwise() -> None:
     """A line that is slow for all is not cut into pieces; one that moved between two stalls starts over."""
-    watch = Watch(0.0)
-    patience = []
-    for done in (0, 0, 0, 5, 5):
-        watch._first_timeout_s = 1.0
-        watch._note_stall(done)
+    watch, patience = Watch(1.0), []
+    for now, done in enumerate((0, 0, 0, 0, 5, 5)):
+        watch._note_stall(done, 10.0 * now)
         patience.append(watch._timeout_s)
-    assert patience == [1.0, 2.0, 4.0, 1.0, 2.0]
+    assert patience == [1.0, 2.0, 4.0, 4.0, 1.0, 2.0], "and four times is all"
+
+
+def test_lanes_that_fall_silent_together_are_one_stall() -> None:
+    """Many files of a dead host: patience for each of them would add up to hours."""
+    watch = Watch(1.0)
+    for now in (10.0, 10.1, 10.2, 10.9):
+        watch._note_stall(0, now)
+    assert watch._timeout_s == 1.0
+    watch._note_stall(0, 13.0)
+    watch._note_stall(0, 14.0)
+    assert watch._timeout_s == 2.0
