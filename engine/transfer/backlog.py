@@ -1,14 +1,16 @@
-"""The jobs that have not begun, in order. Pure, and cheap however many there are: a number for each.
+"""The jobs that have not begun, in order; those of several origins take turns, so that a silent one does not hold up
+the others. Pure, and cheap however many there are: a number for each.
 
 Of jobs that share a part, as files of one content do, each comes after the one before: the lock that it would wait
 for is our own.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from engine.transfer.job import Job
+from engine.transport.auth import origin_of
 
 
 class Backlog:
@@ -16,6 +18,7 @@ class Backlog:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
+        self._order = _by_turns([origin_of(job.remote.url) for job in jobs])
         self._next = 0
         self._freed: deque[int] = deque()
         """Their part was another one's when their turn came; it is free now."""
@@ -49,10 +52,21 @@ class Backlog:
 
     def _next_free(self) -> int | None:
         while self._next < len(self._jobs):
-            number, part = self._next, self._jobs[self._next].partial
+            number = self._order[self._next]
+            part = self._jobs[number].partial
             self._next += 1
             if part not in self._behind:
                 self._behind[part] = deque()
                 return number
             self._behind[part].append(number)
         return None
+
+
+def _by_turns(origins: Sequence[str]) -> Sequence[int]:
+    """Places, first the first of each origin, then the second of each, and so on."""
+    seen = Counter[str]()
+    turns = []
+    for origin in origins:
+        turns.append(seen[origin])
+        seen[origin] += 1
+    return range(len(origins)) if len(seen) < 2 else sorted(range(len(origins)), key=turns.__getitem__)

@@ -46,6 +46,7 @@ from engine.transfer.roster import Roster
 from engine.transfer.shutdown import Shutdown
 from engine.transfer.signals import PutOffSignals
 from engine.transfer.staffing import Staffing
+from engine.transfer.turns import Turns
 from engine.transfer.watch import Watch
 from engine.transport.auth import Credentials
 from engine.transport.pauses import Pauses
@@ -96,6 +97,7 @@ class Coordinator:
         memory = LaneMemory(layout.lanes(home()), jobs[0].remote.url)
         first = first_lanes(is_tls=jobs[0].remote.url.startswith("https:"))
         self._staffing = Staffing(settings, self._fleet, self._roster, self._limiter, memory, first=first)
+        self._turns = Turns()
         self._ledger = Ledger()
         self._watch = Watch(settings.stall_timeout_s)
         self._reports = Reports(observer, settings.progress_interval_s)
@@ -179,20 +181,20 @@ class Coordinator:
                 self._reports.end(transfer, now)
 
     def _dispatch(self, now: float) -> None:
-        """Give leases to idle lanes: files in order, so that one after the other is done; where they share a rate,
-        the one with the fewest first."""
+        """Give leases to idle lanes."""
         vacancies = self._staffing.vacancies
         self._has_idle = False
         if not self._roster.active or vacancies <= 0:
             return
         idle = self._fleet.idle_slots()[:vacancies]
         idle.reverse()
-        transfers = list(self._roster.active.values())
-        is_limited = self._limiter.rate is not None
+        transfers = list(self._roster.active.values()) if idle else []
+        self._turns.begin(transfers, is_limited=self._limiter.rate is not None)
         while idle and transfers:
-            transfer = min(transfers, key=lambda t: len(t.leases.out)) if is_limited else transfers[0]
+            transfer = self._turns.next(transfers)
             if self._give_lease(transfer, idle[-1], now):
                 idle.pop()
+                self._turns.given(transfer)
             else:
                 transfers.remove(transfer)
         self._has_idle = bool(idle and self._ledger)
@@ -261,6 +263,7 @@ class Coordinator:
 
     def _opened(self, host: Host, message: Opened) -> None:
         transfer = self._roster.active[message.file]
+        self._turns.heard(transfer)
         _log.debug("lease.opened", lease=message.lease, file=transfer.job.remote.name, status=message.status)
         proceed = transfer.opened(
             message,
@@ -287,7 +290,10 @@ class Coordinator:
                 has_failed=message.failure is not None,
             )
         self._staffing.lease_ended(message, now, others=bool(self._ledger), is_whole=is_whole)
-        self._roster.active[message.file].lease_ended(message, now)
+        transfer = self._roster.active[message.file]
+        if is_whole or (message.failure is not None and message.failure.status is not None):
+            self._turns.heard(transfer)
+        transfer.lease_ended(message, now)
 
     def _lane_free(self, host: Host, message: LaneFree) -> None:
         slot = self._fleet.find(host, message.lane)

@@ -51,6 +51,7 @@ from engine.transfer.tally import Tally
 from engine.transfer.tasks import Submit, Tasks, as_engine_error
 from engine.transfer.version import Version
 from engine.transfer.voice import Voice
+from engine.transport.auth import origin_of
 from engine.transport.pauses import Pauses
 from engine.transport.retry import Failure
 
@@ -84,6 +85,7 @@ class FileTransfer:
         self.result: FileDone | None = None
         self.resume_at = 0.0
         self.access = Access(number)
+        self.origin = origin_of(job.remote.url)
         self._shared = shared
         self._settings = shared.settings
         self._voice = Voice(job, shared.emit)

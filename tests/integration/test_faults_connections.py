@@ -1,14 +1,17 @@
 """Connections that break, hang, crawl, or speak no HTTP: what came is kept, the rest is asked for elsewhere."""
 
 import re
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.certificates import Certificates
+from tests.command import Running
 from tests.integration.trial import LANES, MIB, SEGMENT, Trial
-from tests.origin import Record
+from tests.origin import Origin, Pattern, Record
 
 SIZE = 4 * MIB
 STALL = ("--stall-timeout", 1)
@@ -280,3 +283,21 @@ def test_headers_that_drip_are_no_sign_of_life(any_trial: Trial) -> None:
     result = trial.pull("--stall-timeout", 0.3, "--retries", 0, code=5)
     assert trial.origin.fired("drip_headers") >= 1
     trial.assert_failed(result, "No byte of content", re.escape(trial.url), "for 1 s")
+
+
+@pytest.mark.row("body/hang-of-another-host")
+def test_files_of_a_silent_host_come_behind_those_of_others(
+    spawn: Callable[..., Running], origin_factory: Callable[..., Origin], tmp_path: Path
+) -> None:
+    """They were named first, and are more than there are lanes, or files open at once."""
+    silent = origin_factory({f"s{i}": b"x" for i in range(60)})
+    sound = origin_factory({f"g{i}": Pattern(100_000, i) for i in range(8)})
+    silent.fault("hang_before_headers")
+    words = [silent.url(f"s{i}") for i in range(60)] + [sound.url(f"g{i}") for i in range(8)]
+    running = spawn("pull", *words, "-d", tmp_path, "--json")
+    running.wait_output(lambda out, _: out.count('"event":"file"') == 8, "the files of the sound host")
+    assert silent.requests
+    assert not [name for name in running.stdout.splitlines() if '"event":"retry"' in name]
+    running.send(signal.SIGINT)
+    assert running.wait().code == 130
+    assert silent.fired("hang_before_headers") > 0

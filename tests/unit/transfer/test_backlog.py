@@ -9,11 +9,13 @@ from engine.transfer.backlog import Backlog
 from engine.transfer.job import Job
 
 
-def jobs(*parts: str, size: int | None = None) -> list[Job]:
+def jobs(*parts: str, size: int | None = None, hosts: str = "") -> list[Job]:
     receipts = Receipts(Path("/nowhere"))
     return [
         Job(
-            remote=RemoteFile(name=RemoteName(f"m{i}"), url=f"http://a/m{i}", size=size),
+            remote=RemoteFile(
+                name=RemoteName(f"m{i}"), url=f"http://{hosts[i] if hosts else 'a'}/m{i}", size=size
+            ),
             target=Path(f"/t/m{i}"),
             partial=Path(part),
             receipts=receipts,
@@ -28,6 +30,11 @@ def taken(backlog: Backlog) -> list[int]:
     while (number := backlog.take()) is not None:
         found.append(number)
     return found
+
+
+def test_origins_take_turns() -> None:
+    """In their own order; one that is silent would take all places else."""
+    assert taken(Backlog(jobs(*map(str, range(7)), hosts="aaaabba"))) == [0, 4, 1, 5, 2, 3, 6]
 
 
 def test_jobs_begin_in_order() -> None:
