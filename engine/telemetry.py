@@ -35,7 +35,8 @@ def redact(url: str) -> str:
     # With a slash too few, user and password stand in the path.
     path = parts.path if parts.netloc else parts.path.rpartition("@")[2]
     query = "?…" if parts.query else ""
-    return f"{parts.scheme}://{host}{port}{path}{query}"
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return f"{scheme}{host}{port}{path}{query}"
 
 
 class _NoUrls(logging.Filter):

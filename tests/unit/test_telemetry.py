@@ -23,6 +23,7 @@ REDACTED = [
     ("https://user:secret@h.example:8443/a?secret#secret", "https://h.example:8443/a?…"),
     ("http://[::1]:8080/a", "http://[::1]:8080/a"),
     ("https://h.example", "https://h.example"),
+    ("secret@h.example/a?secret", "h.example/a?…"),
     ("https:user:secret@h.example/a", "https://h.example/a"),
     ("https:/user:secret@h.example/a", "https://h.example/a"),
     ("user:secret@h.example/a", "user://h.example/a"),
