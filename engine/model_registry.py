@@ -255,7 +255,7 @@ def _pin(text: str, registry: str, pin: str | None) -> str | None:
         return str(Digest.parse(pin))
     if registry == OLLAMA_REGISTRY:
         raise path_fault(text, "the Ollama registry is pinned by @sha256:<64 hexadecimal digits>")
-    return _revision(text, pin)
+    return check_revision(text, pin)
 
 
 def _hub_tag(text: str, tag: str) -> str:
@@ -263,11 +263,12 @@ def _hub_tag(text: str, tag: str) -> str:
 
 
 def _tag(text: str, tag: str) -> str:
-    return str(RemoteName.parse(tag)) if tag.lower().endswith(".gguf") else _revision(text, tag)
+    return str(RemoteName.parse(tag)) if tag.lower().endswith(".gguf") else check_revision(text, tag)
 
 
-def _revision(text: str, revision: str) -> str:
-    """By git-check-ref-format, narrowed to what the Hub lets a branch or tag be called."""
+def check_revision(text: str, revision: str) -> str:
+    """The revision, by git-check-ref-format, narrowed to what the Hub lets a branch or tag be called. text: where it
+    was typed. Raises PathError."""
     if not _REVISION.fullmatch(revision) or ".." in revision or "//" in revision or "/." in revision:
         raise path_fault(text, f"{revision[:60]!r} is no revision, tag, quantization or .gguf file")
     return revision
@@ -387,7 +388,7 @@ def _hub_file(repo: str, revision: str, filename: str | None) -> ModelPath:
     """A file, or everything, of a Hub repository at a revision, whatever that looks like."""
     text = f"{repo}@{revision}"
     path = _model(text, HUB_REGISTRY, repo.split("/"), None, None)
-    revision = _revision(text, revision)
+    revision = check_revision(text, revision)
     name = None if filename is None else str(RemoteName.parse(filename))
     if QUANTIZATION.fullmatch(revision) or revision.lower().endswith(".gguf"):
         return msgspec.structs.replace(path, pin=revision, filename=name)

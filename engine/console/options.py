@@ -13,6 +13,7 @@ from engine.console.sizes import parse_rate, parse_size
 from engine.digest import Digest
 from engine.errors import EngineError, UsageError
 from engine.library.finding import Request
+from engine.model_registry import check_revision
 from engine.remote_file import PART_SUFFIX
 from engine.settings import DEFAULT_SEGMENT, MAX_CONNECTIONS, MAX_PROCESSES, MIB, Settings, home, proxy_url
 from engine.sources import Choice
@@ -119,6 +120,7 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
     places = {
         name: faults.parse(_absolute, given[name], None) for name in ("directory", "output", "log_file")
     }
+    revision = faults.parse(_revision, given["revision"], None)
     _contradictions(given, headers, faults)
     faults.raise_any()
     return PullOptions(
@@ -127,7 +129,7 @@ def parse_options(given: Mapping[str, Any]) -> PullOptions:
         choice=Choice(
             quant=given["quant"],
             file=given["file"],
-            revision=given["revision"],
+            revision=revision,
             include=given["include"],
             exclude=given["exclude"],
         ),
@@ -202,6 +204,11 @@ def _count(option: str, least: int, most: int) -> Callable[[str], int | None]:
         return int(text)
 
     return parse
+
+
+def _revision(text: str) -> str:
+    check_revision(f"--revision {text}", text.removeprefix("sha256:"))
+    return text
 
 
 def _segment(text: str) -> int:

@@ -9,6 +9,7 @@ from engine.remote_file import RemoteName
 from engine.sources import Choice
 from engine.sources.listing import Entry
 from engine.sources.selection import Wish, select
+from tests.unit.console.made import options
 
 HEX = "0123456789abcdef" * 4
 
@@ -164,6 +165,17 @@ def test_hostile_tag(tag, form):
     """So is a tag."""
     with pytest.raises(PathError) as caught:
         ModelRegistry.parse(form.format(tag))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "revision", ["..", "../x", "a/../b", "-x", "a b", "a\\b", "a%2fb", "", "sha256:../x"]
+)
+@pytest.mark.row("attack/16-path-parts")
+def test_hostile_revision(revision):
+    """The option is a door like the path."""
+    with pytest.raises(PathError, match="no revision") as caught:
+        options("ns/repo", "--revision", revision)
     assert str(caught.value).isprintable()
 
 
