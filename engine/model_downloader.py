@@ -268,9 +268,8 @@ def pull(
 
         if (done := all_there(jobs, settings, observer)) is not None:
             return [*done]
-        from engine.transfer.coordinator import (
-            Coordinator,
-        )  # loads half of the engine: not before it is needed
+        # Loads half of the engine: not before it is needed.
+        from engine.transfer.coordinator import Coordinator
 
         coordinator = Coordinator(jobs, settings, credentials, observer, limit_rate)
         return coordinator.run()

@@ -34,7 +34,7 @@ def _manifest() -> Iterator[Run]:
             place.write_bytes(data)
             manifests, broken = manager.scan()
             assert len(manifests) + len(broken) == 1
-            assert all(fault.why in str(fault) or fault.why.endswith(".") for fault in broken)
+            assert all(fault.why.rstrip(".") in str(fault) for fault in broken)
             found = manager.get_manifest(_KEY)
             assert (found is not None) == bool(manifests)
             manager.get_model_stats()
@@ -56,8 +56,9 @@ def _manifest() -> Iterator[Run]:
         yield run
         (place.parent / "other.json").mkdir()
         (place.parent / "link.json").symlink_to("nowhere")
-        assert [fault.is_unread for fault in manager.scan()[1]] == [True, False]
-        assert all("manifest" in str(fault) or "read" in str(fault) for fault in manager.scan()[1])
+        faults = manager.scan()[1]
+        assert [fault.is_unread for fault in faults] == [True, False]
+        assert ["cannot be read" in str(fault) for fault in faults] == [True, False]
         (place.parent / "link.json").unlink()
         place.write_bytes(b"")
         os.truncate(place, 1 << 25)
